@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+# splitkernel: thin front over Kbuild, userland and the tests.
+#
+#   make              modules and userland
+#   make modules KDIR=/lib/modules/X/build
+#   make demo         boot a cluster in VMs and run the main job
+#   make test         everything CI runs; make test-long: the full figures
+#   make bench-cost   instructions per operation (icount)
+#   make check        W=1, sparse, checkpatch, 6.12 headers
+
+SHELL		:= /bin/bash
+REPO		:= $(CURDIR)
+KRELEASE	?= $(shell tests/kernel-release 2>/dev/null)
+KDIR		?= /lib/modules/$(KRELEASE)/build
+MAKEFLAGS	+= --no-print-directory
+JOBS		?= $(shell nproc)
+
+.PHONY: all setup modules userland demo test test-long bench-cost check clean install
+
+all: modules userland
+
+setup:
+	@tests/setup
+
+modules:
+	@test -d "$(KDIR)" || { echo "no kernel headers at $(KDIR): run 'make setup' or give KDIR=" >&2; exit 1; }
+	$(MAKE) -j$(JOBS) -C $(KDIR) M=$(REPO) W=1 modules
+
+userland:
+	$(MAKE) -C userland
+
+demo: setup
+	@$(MAKE) -s all
+	@tests/demo/demo
+
+test: setup
+	@$(MAKE) -s all
+	@tests/run
+
+test-long: setup
+	@$(MAKE) -s all
+	@tests/run --long
+
+bench-cost: setup
+	@$(MAKE) -s all
+	@tests/bench/bench-cost
+
+check: setup
+	@tests/check
+
+install: all
+	$(MAKE) -C $(KDIR) M=$(REPO) modules_install
+	$(MAKE) -C userland install
+
+clean:
+	-@test -d "$(KDIR)" && $(MAKE) -C $(KDIR) M=$(REPO) clean
+	@$(MAKE) -C userland clean
+	rm -rf build

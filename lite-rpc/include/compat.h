@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The one place for kernel API differences (6.1 ... 6.12). Module bodies are
+ * written against the newer API and never test a version themselves.
+ * Force-included into every kernel object (see Kbuild).
+ */
+#ifndef SK_COMPAT_H
+#define SK_COMPAT_H
+
+#ifdef __KERNEL__
+
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "splitkernel needs Linux 6.1 or newer"
+#endif
+
+/* Symbol namespaces: a bare word up to 6.12, a string literal from 6.13. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define SK_EXPORT(symbol)	EXPORT_SYMBOL_NS_GPL(symbol, LITE_RPC)
+#define SK_IMPORT_LITE_RPC()	MODULE_IMPORT_NS(LITE_RPC)
+#else
+#define SK_EXPORT(symbol)	EXPORT_SYMBOL_NS_GPL(symbol, "LITE_RPC")
+#define SK_IMPORT_LITE_RPC()	MODULE_IMPORT_NS("LITE_RPC")
+#endif
+
+/* vm_flags became read-only to drivers in 6.3. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define sk_vm_flags_set(vma, flags)	((vma)->vm_flags |= (flags))
+#else
+#define sk_vm_flags_set(vma, flags)	vm_flags_set(vma, flags)
+#endif
+
+/* __assign_str() lost its second argument in 6.10. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define sk_assign_str(dst, src)	__assign_str(dst, src)
+#else
+#define sk_assign_str(dst, src)	__assign_str(dst)
+#endif
+
+#endif /* __KERNEL__ */
+#endif /* SK_COMPAT_H */

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What processor hosts say to memory hosts: bodies of LITE_SVC_MMON requests.
+ *
+ * Everything is little endian; reserved fields must be zero; lengths must be
+ * exact. An asid belongs to the node that first named it.
+ *
+ * All requests that change an address space carry a sequence number. A
+ * processor has at most one of them under way for an asid and counts them from
+ * 1: the memory host applies number last + 1, answers a number <= last with
+ * success without applying it again (a repeat after a lost reply), and refuses
+ * a larger one with -EPROTO. A refused request does not use its number up.
+ *
+ * Errors: -EBADMSG malformed; -EOPNOTSUPP unknown op; -ENOENT unknown asid or
+ * page never stored; -EPERM asid of another node; -EFAULT outside every vma;
+ * -EACCES the vma does not permit it; -ENOSPC no frames left; -EPROTO sequence;
+ * -ENOMEM.
+ */
+#ifndef MMON_WIRE_H
+#define MMON_WIRE_H
+
+#include <linux/build_bug.h>
+#include <linux/types.h>
+
+#define MMON_PAGE_SHIFT		12
+#define MMON_PAGE_SIZE		4096u
+#define MMON_ADDR_MAX		(1ULL << 47)	/* user half, exclusive */
+#define MMON_FETCH_MAX		16		/* pages in one fetch */
+#define MMON_FLUSH_MAX		15		/* pages in one flush */
+#define MMON_MAPS_MAX		64		/* changes in one request */
+
+/** enum mmon_op - lite_call::op */
+enum mmon_op {
+	MMON_OP_MAPS	= 1,	/* struct mmon_maps + mmon_change[] */
+	MMON_OP_FLUSH	= 2,	/* struct mmon_flush + mmon_flush_page[], payload */
+	MMON_OP_FETCH	= 3,	/* struct mmon_fetch + __le64 addr[], direct reply */
+	MMON_OP_CLONE	= 4,	/* struct mmon_clone */
+	MMON_OP_EXIT	= 5,	/* struct mmon_exit */
+	MMON_OP_MAX,
+};
+
+/** enum mmon_change_type - one change of a vma tree
+ * @MMON_MAP: [start, end) becomes a vma with @prot; frames in it stay
+ * @MMON_UNMAP: [start, end) leaves the vma tree, its frames are freed
+ * @MMON_DISCARD: frames in [start, end) are freed, vmas stay
+ * @MMON_MOVE: frames of [start, end) go to @to, which becomes mapped with the
+ *	source's permissions (@prot); [start, end) stays mapped and is empty.
+ *	Frames that were at the target are freed.
+ */
+enum mmon_change_type {
+	MMON_MAP	= 1,
+	MMON_UNMAP	= 2,
+	MMON_DISCARD	= 3,
+	MMON_MOVE	= 4,
+};
+
+#define MMON_PROT_READ	0x1	/* may be fetched */
+#define MMON_PROT_WRITE	0x2	/* may be flushed */
+
+struct mmon_change {
+	__le32 type;		/* enum mmon_change_type */
+	__le32 prot;		/* MMON_PROT_*; 0 for UNMAP and DISCARD */
+	__le64 start;		/* page aligned */
+	__le64 end;		/* exclusive, page aligned, <= MMON_ADDR_MAX */
+	__le64 to;		/* MOVE only, else 0 */
+};
+static_assert(sizeof(struct mmon_change) == 32);
+
+/** struct mmon_maps - changes of the vma tree, applied in order.
+ * Sequence number 1 creates the address space.
+ */
+struct mmon_maps {
+	__le64 asid;
+	__le64 seq;
+	__le32 nr;		/* changes that follow, 1..MMON_MAPS_MAX */
+	__le32 reserved;
+};
+static_assert(sizeof(struct mmon_maps) == 24);
+
+struct mmon_flush_page {
+	__le64 addr;		/* page aligned, inside a writable vma */
+	__le32 crc;		/* crc32c of the page, seed ~0, not inverted */
+	__le32 reserved;
+};
+static_assert(sizeof(struct mmon_flush_page) == 16);
+
+/** struct mmon_flush - dirty pages; payload page i belongs to entry i.
+ * All or nothing: any error leaves every page as it was. A page whose content
+ * does not have its crc is refused with -EILSEQ.
+ */
+struct mmon_flush {
+	__le64 asid;
+	__le64 seq;
+	__le32 nr;		/* 1..MMON_FLUSH_MAX, == payload pages */
+	__le32 reserved;
+};
+static_assert(sizeof(struct mmon_flush) == 24);
+
+/** struct mmon_fetch - pages wanted, placed into the caller's direct pages.
+ * nr == 1: the page, or an error. nr > 1: the reply body is a __le32 bitmap of
+ * the pages that were placed; those not stored are left alone.
+ */
+struct mmon_fetch {
+	__le64 asid;
+	__le32 nr;		/* 1..MMON_FETCH_MAX, == direct pages */
+	__le32 reserved;
+};
+static_assert(sizeof(struct mmon_fetch) == 16);
+
+/** struct mmon_clone - fork: vmas and frames of [start, end) of @asid appear
+ * in @child as well, shared until one of both is written. Creates @child if it
+ * does not exist, with its own sequence at 0; @seq is of @asid. A @child that is
+ * created by a clone therefore continues with number 1.
+ */
+struct mmon_clone {
+	__le64 asid;
+	__le64 seq;
+	__le64 child;
+	__le64 start;
+	__le64 end;
+	__le64 reserved;
+};
+static_assert(sizeof(struct mmon_clone) == 48);
+
+/** struct mmon_exit - frees the address space; unknown asids are no error */
+struct mmon_exit {
+	__le64 asid;
+};
+static_assert(sizeof(struct mmon_exit) == 8);
+
+#endif /* MMON_WIRE_H */

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Generic netlink interface of the splitkernel modules. One family a module
+ * ("lite_rpc", "gmm", "mmon", "pmon"), all of them with these commands and
+ * attributes; a family refuses with -EOPNOTSUPP what it does not have. Every
+ * refusal carries an extended-ack message.
+ */
+#ifndef _UAPI_SPLITKERNEL_H
+#define _UAPI_SPLITKERNEL_H
+
+#define SK_GENL_VERSION		1
+
+#define SK_FAMILY_LITE_RPC	"lite_rpc"
+#define SK_FAMILY_GMM		"gmm"
+#define SK_FAMILY_MMON		"mmon"
+#define SK_FAMILY_PMON		"pmon"
+
+/**
+ * enum sk_cmd - commands
+ * @SK_CMD_GET_COUNTERS: do; all families. Reply: SK_ATTR_COUNTER nests.
+ * @SK_CMD_GET_HOSTS: dump; lite_rpc. One SK_ATTR_HOST nest a message: peers
+ *	and members known to this host.
+ * @SK_CMD_GET_SPACES: dump; pmon and mmon. One SK_ATTR_SPACE nest a message:
+ *	address spaces.
+ * @SK_CMD_TAG: do; pmon, CAP_SYS_ADMIN. Tags the calling process: memory it
+ *	maps from now on, and after exec, is managed. SK_ATTR_EXCACHE_BYTES
+ *	(optional) limits the ExCache of the process and its descendants
+ *	together; without it the limit is the whole pool.
+ * @SK_CMD_SET: do; pmon, CAP_SYS_ADMIN: SK_ATTR_POLICY.
+ */
+enum sk_cmd {
+	SK_CMD_UNSPEC,
+	SK_CMD_GET_COUNTERS,
+	SK_CMD_GET_HOSTS,
+	SK_CMD_GET_SPACES,
+	SK_CMD_TAG,
+	SK_CMD_SET,
+	__SK_CMD_MAX,
+};
+#define SK_CMD_MAX (__SK_CMD_MAX - 1)
+
+enum sk_attr {
+	SK_ATTR_UNSPEC,
+	SK_ATTR_PAD,
+	SK_ATTR_COUNTER,	/* nest: NAME, VALUE */
+	SK_ATTR_NAME,		/* string */
+	SK_ATTR_VALUE,		/* u64 */
+	SK_ATTR_HOST,		/* nest: NODE, STATE, SERVICES, ... */
+	SK_ATTR_NODE,		/* u32, IPv4 address, host byte order */
+	SK_ATTR_STATE,		/* string */
+	SK_ATTR_SERVICES,	/* u32, bit (1 << enum lite_service) */
+	SK_ATTR_CAPACITY,	/* u64, frames */
+	SK_ATTR_FREE,		/* u64, frames */
+	SK_ATTR_AGE_MS,		/* u32, since the last report to the manager */
+	SK_ATTR_EPOCH,		/* u32, connections so far */
+	SK_ATTR_ERRORS,		/* u64, connections lost + calls failed */
+	SK_ATTR_SPACE,		/* nest: ASID, NODE, PID, NAME, LINES, ... */
+	SK_ATTR_ASID,		/* u64 */
+	SK_ATTR_PID,		/* u32 */
+	SK_ATTR_LINES,		/* u64, resident ExCache lines */
+	SK_ATTR_FRAMES,		/* u64, frames at the memory host */
+	SK_ATTR_LIMIT,		/* u64, lines */
+	SK_ATTR_EXCACHE_BYTES,	/* u64 */
+	SK_ATTR_POLICY,		/* string: replacement policy */
+	__SK_ATTR_MAX,
+};
+#define SK_ATTR_MAX (__SK_ATTR_MAX - 1)
+
+#endif /* _UAPI_SPLITKERNEL_H */
