@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where things are. All that the rig makes goes below build/cluster."""
+
+import os
+
+RIG = os.path.dirname(os.path.realpath(__file__))
+CLUSTER = os.path.dirname(RIG)
+REPO = os.path.dirname(os.path.dirname(CLUSTER))
+GUEST = os.path.join(CLUSTER, "guest")
+BUILD = os.path.join(REPO, "build", "cluster")
