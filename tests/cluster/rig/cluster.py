@@ -15,11 +15,10 @@ from .host import Host
 from .initramfs import build as build_initramfs
 from .kernel import Kernel, default_version
 from .network import Switch
-from .paths import BUILD
+from .paths import BUILD, GUEST_PATH
 from .vm import VM, have_kvm
 
 MTU = 9000
-GUEST_PATH = f"{monitors.USERLAND}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # What a guest takes besides the pools of our modules.
 BASE_RAM_MB = 512

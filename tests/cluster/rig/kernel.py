@@ -8,6 +8,7 @@ import subprocess
 
 from .errors import RigError
 from .paths import REPO
+from .vmlinux import unpack
 
 
 class Kernel:
@@ -23,6 +24,7 @@ class Kernel:
         if not os.path.exists(f"{self.modules}/modules.dep"):
             raise RigError(f"kernel {version} has no modules in {self.modules}: "
                            "run tests/setup")
+        self.boot_image = unpack(self.image)
         self._depends = self._read_depends()
         self._builtin = self._read_builtin()
 

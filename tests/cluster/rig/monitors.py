@@ -12,10 +12,9 @@ from typing import Callable, NamedTuple
 
 from .errors import RigError
 from .kernel import built_for, module_name
-from .paths import REPO
+from .paths import REPO, USERLAND
 
 KEY_FILE = "/run/splitkernel/cluster.key"
-USERLAND = os.path.join(REPO, "userland")
 VNODE = os.path.join(USERLAND, "vnode")
 
 

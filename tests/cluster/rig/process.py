@@ -3,11 +3,13 @@
 
 import os
 import shlex
+import shutil
 import sys
 import time
 from typing import NamedTuple
 
 from .errors import CommandTimeout, RigError
+from .paths import GUEST_PATH
 
 # Looking whether a command has ended costs the guest some time, so look often
 # only while it is young.
@@ -35,6 +37,14 @@ def argv_of(command):
     return [os.fspath(word) for word in command]
 
 
+def _found(argv):
+    """ARGV with a full path: Busybox runs its own tc, ip, ... for a bare name."""
+    if "/" in argv[0]:
+        return argv
+    path = shutil.which(argv[0], path=GUEST_PATH)
+    return [path, *argv[1:]] if path else ["/usr/bin/env", *argv]
+
+
 def text_of(command):
     """COMMAND for a message."""
     return command if isinstance(command, str) else shlex.join(map(str, command))
@@ -50,7 +60,8 @@ class Process:
         self._status = None
         self._shown = {"out": 0, "err": 0}
         variables = [f"{name}={value}" for name, value in (env or {}).items()]
-        argv = (["/usr/bin/env", *variables] if variables else []) + argv_of(command)
+        argv = _found((["/usr/bin/env", *variables] if variables else [])
+                      + argv_of(command))
         for kind in self._shown:
             open(self._host_path(kind), "wb").close()
         self.pid = vm.agent.call(
