@@ -38,5 +38,34 @@
 #define sk_assign_str(dst, src)	__assign_str(dst)
 #endif
 
+/* Faults may run under a per-VMA lock from 6.4 on. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define sk_release_fault_lock(vmf)	mmap_read_unlock((vmf)->vma->vm_mm)
+#else
+#define sk_release_fault_lock(vmf)	release_fault_lock(vmf)
+#endif
+
+/*
+ * ftrace handlers that read arguments and redirect. x86 passes the arguments
+ * without SAVE_REGS; the accessors got their names in 6.2.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define sk_ftrace_arg(fregs, n)	\
+	regs_get_kernel_argument(&(fregs)->regs, n)
+#define sk_ftrace_set_ip(fregs, ip)	ftrace_instruction_pointer_set(fregs, ip)
+#else
+#define sk_ftrace_arg(fregs, n)		ftrace_regs_get_argument(fregs, n)
+#define sk_ftrace_set_ip(fregs, ip)	\
+	ftrace_regs_set_instruction_pointer(fregs, ip)
+#endif
+
+/* A function's ftrace call site: behind ENDBR where the kernel has IBT. */
+#ifdef CONFIG_X86_KERNEL_IBT
+#define sk_ftrace_site(address)	\
+	((address) + (is_endbr(*(u32 *)(address)) ? ENDBR_INSN_SIZE : 0))
+#else
+#define sk_ftrace_site(address)		(address)
+#endif
+
 #endif /* __KERNEL__ */
 #endif /* SK_COMPAT_H */

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Budgets: how many lines the processes of one `vnode run` may hold together.
+ *
+ * A budget is referenced by the tags and address spaces that use it. Lines
+ * charged to it belong to such a space (or to a transfer that holds one), so a
+ * budget with no reference has no lines and its evictor nothing to do.
+ */
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/* Fewer lines than this, and one fault's worth of pages might not fit. */
+#define BUDGET_MIN_LINES	64
+
+static DEFINE_SPINLOCK(budgets_lock);
+static LIST_HEAD(budgets);
+
+/*
+ * pmon_budget_create - a budget of @limit lines (0: the whole pool)
+ * Return: referenced budget; ERR_PTR(-EINVAL) below 64 lines, -ENOSPC above
+ * the pool, -ENOMEM.
+ */
+struct pmon_budget *pmon_budget_create(unsigned long limit)
+{
+	struct pmon_budget *budget;
+
+	if (!limit)
+		limit = pmon_pool_total();
+	if (limit < BUDGET_MIN_LINES)
+		return ERR_PTR(-EINVAL);
+	if (limit > pmon_pool_total())
+		return ERR_PTR(-ENOSPC);
+	budget = kzalloc(sizeof(*budget), GFP_KERNEL);
+	if (!budget)
+		return ERR_PTR(-ENOMEM);
+	budget->flush = kzalloc(sizeof(*budget->flush), GFP_KERNEL);
+	if (!budget->flush) {
+		kfree(budget);
+		return ERR_PTR(-ENOMEM);
+	}
+	kref_init(&budget->ref);
+	budget->limit = limit;
+	budget->low = clamp(limit / 16, 8UL, 1024UL);
+	budget->high = 2 * budget->low;
+	spin_lock_init(&budget->lru_lock);
+	INIT_LIST_HEAD(&budget->lru);
+	init_waitqueue_head(&budget->free_wait);
+	INIT_WORK(&budget->evict_work, pmon_evict_work);
+	spin_lock(&budgets_lock);
+	list_add_tail(&budget->entry, &budgets);
+	spin_unlock(&budgets_lock);
+	return budget;
+}
+
+void pmon_budget_get(struct pmon_budget *budget)
+{
+	kref_get(&budget->ref);
+}
+
+static void budget_free_work(struct work_struct *work)
+{
+	struct pmon_budget *budget = container_of(work, struct pmon_budget,
+						  free_work);
+
+	cancel_work_sync(&budget->evict_work);
+	WARN_ON_ONCE(budget->used);
+	kfree(budget->flush);
+	kfree(budget);
+}
+
+static void budget_release(struct kref *ref)
+{
+	struct pmon_budget *budget = container_of(ref, struct pmon_budget, ref);
+
+	/*
+	 * Off the list first: pmon_budget_need_lines() queues evictors of
+	 * listed budgets only, so none starts once cancel has returned.
+	 */
+	spin_lock(&budgets_lock);
+	list_del(&budget->entry);
+	spin_unlock(&budgets_lock);
+	/* The last put may come from a context that must not sleep. */
+	INIT_WORK(&budget->free_work, budget_free_work);
+	queue_work(pmon_wq, &budget->free_work);
+}
+
+void pmon_budget_put(struct pmon_budget *budget)
+{
+	kref_put(&budget->ref, budget_release);
+}
+
+/* pmon_budget_touch_tail - (re)insert as the youngest line */
+void pmon_budget_touch_tail(struct pmon_budget *budget, struct pmon_line *line)
+{
+	spin_lock_bh(&budget->lru_lock);
+	list_move_tail(&line->entry, &budget->lru);
+	spin_unlock_bh(&budget->lru_lock);
+}
+
+/* pmon_budget_unlink - take the line off its replacement list */
+void pmon_budget_unlink(struct pmon_line *line)
+{
+	struct pmon_budget *budget = line->budget;
+
+	spin_lock_bh(&budget->lru_lock);
+	list_del_init(&line->entry);
+	spin_unlock_bh(&budget->lru_lock);
+}
+
+/*
+ * pmon_budget_need_lines - start eviction for @budget
+ *
+ * When the pool rather than the budget's own limit is what runs out, the
+ * largest budget gives lines back.
+ */
+void pmon_budget_need_lines(struct pmon_budget *budget)
+{
+	struct pmon_budget *other, *largest = budget;
+
+	if (READ_ONCE(budget->used) + budget->low >= budget->limit) {
+		queue_work(pmon_wq, &budget->evict_work);
+		return;
+	}
+	spin_lock(&budgets_lock);
+	list_for_each_entry(other, &budgets, entry)
+		if (READ_ONCE(other->used) > READ_ONCE(largest->used))
+			largest = other;
+	queue_work(pmon_wq, &largest->evict_work);
+	spin_unlock(&budgets_lock);
+}

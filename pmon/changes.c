@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the home of an address space has yet to be told about its vma tree.
+ *
+ * mmap itself costs no message. A range becomes known, and PENDING, at the
+ * first fault in it; it is reported when a page of the space is about to be
+ * sent. A range that comes and goes without a page being sent is never
+ * mentioned at all, so short-lived mappings and short-lived processes cause no
+ * traffic.
+ *
+ * Order: every logged change is older than every PENDING range, because
+ * unmapping a range takes it out of the tree again. Taking the log first and
+ * the PENDING ranges after it therefore replays history correctly.
+ */
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define KNOWN_PENDING	xa_mk_value(1)
+#define KNOWN_SYNCED	xa_mk_value(2)
+#define CHANGE_GFP	(GFP_KERNEL | __GFP_NOFAIL)
+
+struct change {
+	struct list_head entry;
+	struct mmon_change wire;
+};
+
+void pmon_changes_init(struct pmon_changes *changes)
+{
+	mutex_init(&changes->lock);
+	mt_init_flags(&changes->known, MT_FLAGS_USE_RCU);
+	INIT_LIST_HEAD(&changes->log);
+}
+
+void pmon_changes_destroy(struct pmon_changes *changes)
+{
+	struct change *change, *next;
+
+	mtree_destroy(&changes->known);
+	list_for_each_entry_safe(change, next, &changes->log, entry)
+		kfree(change);
+}
+
+static void wire_fill(struct mmon_change *wire, u32 type, pgoff_t first,
+		      pgoff_t last, pgoff_t to)
+{
+	bool maps = type == MMON_MAP || type == MMON_MOVE;
+
+	wire->type = cpu_to_le32(type);
+	wire->prot = cpu_to_le32(maps ? MMON_PROT_READ | MMON_PROT_WRITE : 0);
+	wire->start = cpu_to_le64((u64)first << MMON_PAGE_SHIFT);
+	wire->end = cpu_to_le64((u64)(last + 1) << MMON_PAGE_SHIFT);
+	wire->to = cpu_to_le64((u64)to << MMON_PAGE_SHIFT);
+}
+
+static void log_add(struct pmon_changes *changes, u32 type, pgoff_t first,
+		    pgoff_t last, pgoff_t to)
+{
+	struct change *change = kzalloc(sizeof(*change), CHANGE_GFP);
+
+	lockdep_assert_held(&changes->lock);
+	wire_fill(&change->wire, type, first, last, to);
+	list_add_tail(&change->entry, &changes->log);
+}
+
+static void known_store(struct pmon_changes *changes, pgoff_t first,
+			pgoff_t last, void *value)
+{
+	lockdep_assert_held(&changes->lock);
+	/* The maple tree takes no __GFP_NOFAIL; under reclaim it gets there. */
+	while (mtree_store_range(&changes->known, first, last, value, GFP_KERNEL))
+		cond_resched();
+}
+
+static bool any_synced(struct pmon_changes *changes, pgoff_t first, pgoff_t last)
+{
+	unsigned long index = first;
+	void *entry;
+
+	lockdep_assert_held(&changes->lock);
+	mt_for_each(&changes->known, entry, index, last)
+		if (entry == KNOWN_SYNCED)
+			return true;
+	return false;
+}
+
+/*
+ * pmon_changes_know - pages of [@first, @last] may be sent from now on
+ *
+ * Called with the whole VMA around a first fault, so that growth costs one
+ * report. Parts that the home knows already are reported again: harmless.
+ */
+void pmon_changes_know(struct pmon_changes *changes, pgoff_t first, pgoff_t last)
+{
+	mutex_lock(&changes->lock);
+	known_store(changes, first, last, KNOWN_PENDING);
+	changes->pending++;
+	mutex_unlock(&changes->lock);
+}
+
+/* pmon_changes_unmap - the range left the address space */
+void pmon_changes_unmap(struct pmon_changes *changes, pgoff_t first, pgoff_t last)
+{
+	mutex_lock(&changes->lock);
+	if (any_synced(changes, first, last))
+		log_add(changes, MMON_UNMAP, first, last, 0);
+	known_store(changes, first, last, NULL);
+	mutex_unlock(&changes->lock);
+}
+
+/* pmon_changes_discard - the home may free its pages of the range */
+void pmon_changes_discard(struct pmon_changes *changes, pgoff_t first,
+			  pgoff_t last)
+{
+	mutex_lock(&changes->lock);
+	if (any_synced(changes, first, last))
+		log_add(changes, MMON_DISCARD, first, last, 0);
+	mutex_unlock(&changes->lock);
+}
+
+/*
+ * pmon_changes_move - mremap moved the range
+ * @to: first index of the target, which is unmapped
+ * @stored: the home has pages of the range
+ *
+ * The source stays known: an UNMAP follows unless it stays mapped.
+ */
+void pmon_changes_move(struct pmon_changes *changes, pgoff_t first, pgoff_t last,
+		       pgoff_t to, bool stored)
+{
+	mutex_lock(&changes->lock);
+	if (stored) {
+		log_add(changes, MMON_MOVE, first, last, to);
+		known_store(changes, to, to + (last - first), KNOWN_SYNCED);
+		WRITE_ONCE(changes->moves, true);
+	} else {
+		known_store(changes, to, to + (last - first), KNOWN_PENDING);
+		changes->pending++;
+	}
+	mutex_unlock(&changes->lock);
+}
+
+/*
+ * pmon_changes_inherit - fork: what @parent's home knows, @child's home knows
+ *
+ * The caller has synced @parent and cloned the range at the home.
+ * Return: 0 or -ENOMEM.
+ */
+int pmon_changes_inherit(struct pmon_changes *child, struct pmon_changes *parent,
+			 pgoff_t first, pgoff_t last)
+{
+	MA_STATE(mas, &parent->known, first, first);
+	void *entry;
+	int ret = 0;
+
+	mutex_lock(&parent->lock);
+	mutex_lock_nested(&child->lock, SINGLE_DEPTH_NESTING);
+	/* parent->lock keeps the tree still; RCU satisfies the walker. */
+	rcu_read_lock();
+	mas_for_each(&mas, entry, last) {
+		pgoff_t from = max(mas.index, first), to = min(mas.last, last);
+
+		mas_pause(&mas);
+		rcu_read_unlock();
+		ret = mtree_store_range(&child->known, from, to, entry, GFP_KERNEL);
+		child->pending += entry == KNOWN_PENDING;
+		rcu_read_lock();
+		if (ret)
+			break;
+	}
+	rcu_read_unlock();
+	mutex_unlock(&child->lock);
+	mutex_unlock(&parent->lock);
+	return ret;
+}
+
+/* pmon_changes_any - is there something to report? Racy hint. */
+bool pmon_changes_any(struct pmon_changes *changes)
+{
+	return READ_ONCE(changes->pending) || !list_empty_careful(&changes->log);
+}
+
+/* Next PENDING range at or after *index; marks it SYNCED. */
+static bool take_pending(struct pmon_changes *changes, unsigned long *index,
+			 struct mmon_change *out)
+{
+	MA_STATE(mas, &changes->known, *index, *index);
+	pgoff_t first, last;
+	void *entry;
+
+	rcu_read_lock();
+	do {
+		entry = mas_find(&mas, ULONG_MAX);
+	} while (entry && entry != KNOWN_PENDING);
+	first = mas.index;
+	last = mas.last;
+	rcu_read_unlock();
+	if (!entry)
+		return false;
+	known_store(changes, first, last, KNOWN_SYNCED);
+	wire_fill(out, MMON_MAP, first, last, 0);
+	*index = last + 1;
+	return true;
+}
+
+/*
+ * pmon_changes_take - move up to @max changes into @out
+ *
+ * The caller must deliver them, in order, before any later ones.
+ * Return: how many; 0 when there are none.
+ */
+int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
+		      int max)
+{
+	struct change *change, *next;
+	unsigned long index = 0;
+	int n = 0;
+
+	mutex_lock(&changes->lock);
+	list_for_each_entry_safe(change, next, &changes->log, entry) {
+		if (n == max)
+			goto out;
+		out[n++] = change->wire;
+		list_del(&change->entry);
+		kfree(change);
+	}
+	if (changes->pending) {
+		while (n < max && take_pending(changes, &index, &out[n]))
+			n++;
+		if (n < max)
+			changes->pending = 0;
+	}
+out:
+	if (list_empty(&changes->log))
+		WRITE_ONCE(changes->moves, false);
+	mutex_unlock(&changes->lock);
+	return n;
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Dropping the content of a range: munmap, MADV_DONTNEED, exit.
+ *
+ * A line that is being transferred is not waited for: it is taken out of
+ * space->lines and marked, and its completion frees it (see internal.h).
+ */
+#include "internal.h"
+
+/* Returns false: try the same index again. */
+static bool discard_line(struct pmon_space *space, pgoff_t index,
+			 struct pmon_line *line, bool *stored)
+{
+	struct page *page = line->page;
+
+	if (line->io) {
+		__xa_erase(&space->lines, index);
+		WRITE_ONCE(line->detached, true);
+		xa_unlock_bh(&space->lines);
+		*stored = true;
+		return true;
+	}
+	if (!trylock_page(page)) {
+		/* The evictor or a stale faulter, for a moment. */
+		get_page(page);
+		xa_unlock_bh(&space->lines);
+		folio_wait_locked(page_folio(page));
+		put_page(page);
+		return false;
+	}
+	__xa_erase(&space->lines, index);
+	xa_unlock_bh(&space->lines);
+	*stored |= line->remote;
+	/* MADV_DONTNEED: somebody may have mapped it since the zap. */
+	if (page_mapped(page))
+		unmap_mapping_pages(space->file->f_mapping, index, 1, false);
+	pmon_line_release(line);
+	return true;
+}
+
+static bool discard_index(struct pmon_space *space, pgoff_t index, bool *stored)
+{
+	void *entry;
+
+	xa_lock_bh(&space->lines);
+	entry = xa_load(&space->lines, index);
+	if (entry && !xa_is_value(entry))
+		return discard_line(space, index, entry, stored);
+	if (entry)
+		__xa_erase(&space->lines, index);
+	xa_unlock_bh(&space->lines);
+	*stored |= pmon_entry_is_remote(entry);
+	return true;
+}
+
+/*
+ * pmon_discard_range - forget the content of [@first, @last]
+ *
+ * Context: process; the caller tells the home (pmon_changes_*).
+ * Return: whether the home stores, or is being sent, pages of the range.
+ */
+bool pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last)
+{
+	unsigned long index = first;
+	bool stored = false;
+
+	while (xa_find(&space->lines, &index, last, XA_PRESENT)) {
+		if (!discard_index(space, index, &stored))
+			continue;
+		pmon_count(discards);
+		if (index++ == last)
+			break;
+		cond_resched();
+	}
+	return stored;
+}

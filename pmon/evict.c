@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Eviction: one work item for each budget keeps free lines between two
+ * watermarks, so that a fault normally finds one.
+ *
+ * A round takes the oldest lines that it can lock, unmaps them (no mmap_lock is
+ * needed for that: unmap_mapping_pages() walks the mapping), and then each is
+ *   referenced	(LRU only) moved to the young end,
+ *   pinned	(someone holds the page) moved to the young end,
+ *   clean	freed, its entry becomes "stored at home" or absent,
+ *   dirty	sent to its home with others of its space, then freed.
+ *
+ * Accessed bits: a module cannot read them, but unmapping a page whose PTE is
+ * young sets PG_referenced, provided that it was clear; the fault path clears
+ * it. LRU unmaps aligned chunks of 512 pages at once, one TLB flush for all;
+ * what is touched again costs a soft fault, what is not is unmapped already
+ * when its turn comes. FIFO unmaps exactly the victims, runs of neighbours at
+ * a time.
+ *
+ * Locks: pages only by trylock. stream_lock only by trylock as well, since fork
+ * takes page locks while it holds the stream.
+ */
+#include <linux/delay.h>
+
+#include "internal.h"
+#include "trace.h"
+
+#define EVICT_BATCH	32
+#define AGE_CHUNK	512UL		/* pages; best of 64..4096 when measured */
+#define STALL_ROUNDS	200		/* x 10 ms without room: give up */
+
+static enum pmon_policy policy = PMON_LRU;
+
+static const char *const policy_names[PMON_NR_POLICIES] = {
+	[PMON_FIFO] = "fifo",
+	[PMON_LRU] = "lru",
+};
+
+int pmon_policy_set(const char *name)
+{
+	int i = match_string(policy_names, PMON_NR_POLICIES, name);
+
+	if (i < 0)
+		return -EINVAL;
+	WRITE_ONCE(policy, i);
+	return 0;
+}
+
+const char *pmon_policy_name(void)
+{
+	return policy_names[READ_ONCE(policy)];
+}
+
+struct batch {
+	unsigned int nr;
+	struct pmon_line *line[EVICT_BATCH];
+	bool force;		/* referenced lines go too: no other progress */
+};
+
+/* Lock the oldest lines; they stay on the list, only we are its evictor. */
+static void batch_lock(struct pmon_budget *budget, struct batch *batch)
+{
+	struct pmon_line *line, *next;
+	unsigned int scanned = 0;
+
+	batch->nr = 0;
+	spin_lock_bh(&budget->lru_lock);
+	list_for_each_entry_safe(line, next, &budget->lru, entry) {
+		if (batch->nr == EVICT_BATCH || scanned++ == 4 * EVICT_BATCH)
+			break;
+		if (trylock_page(line->page))
+			batch->line[batch->nr++] = line;
+		else
+			list_move_tail(&line->entry, &budget->lru);
+	}
+	spin_unlock_bh(&budget->lru_lock);
+}
+
+static void unmap(struct pmon_space *space, pgoff_t first, pgoff_t nr)
+{
+	unmap_mapping_pages(space->file->f_mapping, first, nr, false);
+	pmon_count(unmap_calls);
+}
+
+static bool is_next(struct pmon_line *a, struct pmon_line *b)
+{
+	return a->space == b->space && a->page->index + 1 == b->page->index;
+}
+
+static void batch_unmap(struct batch *batch)
+{
+	unsigned int i, run;
+
+	for (i = 0; i < batch->nr; i += run) {
+		struct pmon_line *line = batch->line[i];
+
+		run = 1;
+		if (!page_mapped(line->page))
+			continue;
+		if (READ_ONCE(policy) == PMON_LRU) {
+			unmap(line->space, round_down(line->page->index, AGE_CHUNK),
+			      AGE_CHUNK);
+			continue;
+		}
+		while (i + run < batch->nr &&
+		       is_next(batch->line[i + run - 1], batch->line[i + run]))
+			run++;
+		unmap(line->space, line->page->index, run);
+	}
+}
+
+static void keep(struct pmon_line *line)
+{
+	pmon_budget_touch_tail(line->budget, line);
+	unlock_page(line->page);
+}
+
+static void evict_to(struct pmon_line *line, void *entry)
+{
+	struct pmon_space *space = line->space;
+
+	xa_lock_bh(&space->lines);
+	if (entry)
+		__xa_store(&space->lines, line->page->index, entry, GFP_NOWAIT);
+	else
+		__xa_erase(&space->lines, line->page->index);
+	xa_unlock_bh(&space->lines);
+	pmon_count(evictions);
+	pmon_line_release(line);
+}
+
+static void begin_io(struct pmon_line *line)
+{
+	xa_lock_bh(&line->space->lines);
+	line->io = true;
+	xa_unlock_bh(&line->space->lines);
+}
+
+/* After the batch: was it stored, and may the line go? Returns lines freed. */
+static unsigned int end_io(struct pmon_line *line, u32 crc, int err)
+{
+	struct pmon_space *space = line->space;
+	void *entry = NULL;
+	bool detached;
+
+	if (err && READ_ONCE(space->lost))
+		entry = PMON_ENTRY_LOST;
+	else if (!err && !pmon_line_pinned(line))
+		entry = pmon_entry_remote(crc);
+
+	xa_lock_bh(&space->lines);
+	line->io = false;
+	detached = line->detached;
+	if (entry && !detached)
+		__xa_store(&space->lines, line->page->index, entry, GFP_NOWAIT);
+	xa_unlock_bh(&space->lines);
+
+	if (detached || entry) {
+		pmon_count(evictions);
+		pmon_line_release(line);
+		return 1;
+	}
+	if (err) {
+		SetPageDirty(line->page);
+	} else {
+		/* A faulter came for it meanwhile: keep it, clean. */
+		line->remote = true;
+		line->crc = crc;
+	}
+	keep(line);
+	return 0;
+}
+
+static unsigned int flush_batch(struct pmon_flush *flush)
+{
+	struct pmon_space *space = flush->space;
+	unsigned int i, freed = 0;
+	int err = -EBUSY;
+
+	if (!flush->nr)
+		return 0;
+	if (mutex_trylock(&space->stream_lock)) {
+		err = pmon_flush_send(flush);
+		mutex_unlock(&space->stream_lock);
+	}
+	/* Busy means that fork has the stream for the moment; the rest is news. */
+	if (err && err != -EBUSY)
+		space->budget->refused = true;
+	for (i = 0; i < flush->nr; i++)
+		freed += end_io(flush->line[i], flush->crc[i], err);
+	flush->nr = 0;
+	pmon_space_put(space);
+	return freed;
+}
+
+static unsigned int flush_line(struct pmon_flush *flush, struct pmon_line *line)
+{
+	unsigned int freed = 0;
+
+	if (flush->nr == MMON_FLUSH_MAX ||
+	    (flush->nr && flush->space != line->space))
+		freed = flush_batch(flush);
+	if (!flush->nr) {
+		flush->space = line->space;
+		/* Detached lines no longer keep the space: the batch does. */
+		pmon_space_get(line->space);
+	}
+	begin_io(line);
+	ClearPageDirty(line->page);
+	pmon_flush_add(flush, line, pmon_line_sge(line),
+		       pmon_page_crc(line->page));
+	return freed;
+}
+
+/* One locked, unmapped line. Returns how many lines became free. */
+static unsigned int evict_line(struct pmon_budget *budget,
+			       struct pmon_line *line, bool force)
+{
+	struct page *page = line->page;
+
+	if (READ_ONCE(policy) == PMON_LRU && !force &&
+	    TestClearPageReferenced(page)) {
+		pmon_count(rotations);
+		keep(line);
+		return 0;
+	}
+	if (pmon_line_pinned(line)) {
+		pmon_count(pinned_skips);
+		keep(line);
+		return 0;
+	}
+	if (PageDirty(page)) {
+		if (!READ_ONCE(line->space->lost))
+			return flush_line(budget->flush, line);
+		evict_to(line, PMON_ENTRY_LOST);
+		return 1;
+	}
+	pmon_count(evictions_clean);
+	evict_to(line, line->remote ? pmon_entry_remote(line->crc) : NULL);
+	return 1;
+}
+
+static unsigned int evict_round(struct pmon_budget *budget, bool force)
+{
+	struct batch batch;
+	unsigned int i, freed = 0;
+
+	batch_lock(budget, &batch);
+	batch_unmap(&batch);
+	for (i = 0; i < batch.nr; i++)
+		freed += evict_line(budget, batch.line[i], force);
+	freed += flush_batch(budget->flush);
+	return freed;
+}
+
+static bool needs_lines(struct pmon_budget *budget)
+{
+	if (!READ_ONCE(budget->used))
+		return false;
+	return budget->limit - READ_ONCE(budget->used) < budget->high ||
+	       pmon_pool_free() < min(budget->high, pmon_pool_total() / 8);
+}
+
+/* pmon_evict_work - bring a budget above its high watermark */
+void pmon_evict_work(struct work_struct *work)
+{
+	struct pmon_budget *budget = container_of(work, struct pmon_budget,
+						  evict_work);
+	unsigned long scanned = 0;
+	unsigned int freed, idle = 0;
+
+	while (needs_lines(budget)) {
+		/* Two passes over the list: one clears, one finds. */
+		budget->refused = false;
+		freed = evict_round(budget, scanned > 2 * budget->limit);
+		scanned += EVICT_BATCH;
+		cond_resched();
+		if (freed) {
+			scanned = 0;
+			idle = 0;
+			WRITE_ONCE(budget->stalled, false);
+			continue;
+		}
+		if (scanned <= 3 * budget->limit)
+			continue;
+		/*
+		 * Everything is in flight, pinned, or refused. In flight and
+		 * pinned pass; memory hosts that refuse pages may not.
+		 */
+		idle = budget->refused ? idle + 1 : 0;
+		if (idle == STALL_ROUNDS) {
+			WRITE_ONCE(budget->stalled, true);
+			wake_up_all(&budget->free_wait);
+			pr_err_ratelimited("memory hosts refuse dirty pages: no line of %lu freed for %u ms\n",
+					   budget->used, 10 * STALL_ROUNDS);
+			break;
+		}
+		msleep(10);
+	}
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page faults of managed memory.
+ *
+ * The handler returns the line's page locked; the core keeps the lock until the
+ * page table entry is set, which is what the evictor relies on. A line is
+ * published, locked, before it is filled, so that a second faulter waits on the
+ * page lock and a page is fetched once.
+ *
+ * Nothing waits with mmap_lock held unless the caller forbids dropping it: a
+ * miss starts the fetch, drops the lock, sleeps on the page lock (killable) and
+ * lets the core repeat the fault, which then finds the line.
+ */
+#include <linux/file.h>
+#include <linux/highmem.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/* No vm_fault_t: look at the index again. */
+#define FAULT_AGAIN	((__force vm_fault_t)0)
+
+static bool may_drop_lock(struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_ALLOW_RETRY;
+}
+
+static bool must_not_wait(struct vm_fault *vmf)
+{
+	return may_drop_lock(vmf) && (vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
+}
+
+/* Wait until the page is unlocked; drops the caller's reference to it. */
+static vm_fault_t wait_for_page(struct vm_fault *vmf, struct page *page)
+{
+	vm_fault_t ret = FAULT_AGAIN;
+
+	if (must_not_wait(vmf)) {
+		ret = VM_FAULT_RETRY;
+	} else if (may_drop_lock(vmf)) {
+		sk_release_fault_lock(vmf);
+		if (vmf->flags & FAULT_FLAG_KILLABLE)
+			folio_wait_locked_killable(page_folio(page));
+		else
+			folio_wait_locked(page_folio(page));
+		ret = VM_FAULT_RETRY;
+	} else {
+		folio_wait_locked(page_folio(page));
+	}
+	put_page(page);
+	return ret;
+}
+
+static vm_fault_t fault_sigbus(struct vm_fault *vmf, struct pmon_space *space,
+			       const char *why)
+{
+	struct lite_peer *home = smp_load_acquire(&space->home);
+	__be32 addr = home ? cpu_to_be32(lite_peer_node(home)) : 0;
+
+	pmon_count(sigbus);
+	pr_err_ratelimited("%s[%d]: SIGBUS at %lx in %lx-%lx: %s (memory host %pI4)\n",
+			   current->comm, task_tgid_nr(current), vmf->address,
+			   vmf->vma->vm_start, vmf->vma->vm_end, why, &addr);
+	return VM_FAULT_SIGBUS;
+}
+
+/* A free line, or *ret says how the fault goes on without one. */
+static struct pmon_line *fault_line(struct vm_fault *vmf,
+				    struct pmon_space *space, vm_fault_t *ret)
+{
+	struct pmon_budget *budget = space->budget;
+	struct pmon_line *line = pmon_line_alloc(budget);
+
+	if (line)
+		return line;
+	pmon_count(waits_for_line);
+	if (READ_ONCE(budget->stalled)) {
+		*ret = fault_sigbus(vmf, space, "no memory host takes dirty pages");
+		return NULL;
+	}
+	*ret = VM_FAULT_RETRY;
+	if (must_not_wait(vmf))
+		return NULL;
+	if (!may_drop_lock(vmf)) {
+		wait_event_timeout(budget->free_wait,
+				   pmon_budget_may_alloc(budget), HZ);
+		*ret = FAULT_AGAIN;
+		return NULL;
+	}
+	/* Once mmap_lock is dropped the mm may go; the budget must not. */
+	pmon_budget_get(budget);
+	sk_release_fault_lock(vmf);
+	wait_event_killable_timeout(budget->free_wait,
+				    pmon_budget_may_alloc(budget), HZ);
+	pmon_budget_put(budget);
+	return NULL;
+}
+
+/* Publish a prepared line in place of @old. False: somebody was faster. */
+static bool publish(struct pmon_space *space, pgoff_t index, void *old,
+		    struct pmon_line *line, vm_fault_t *ret)
+{
+	void *seen = xa_cmpxchg_bh(&space->lines, index, old, line, GFP_KERNEL);
+
+	if (seen == old)
+		return true;
+	*ret = xa_is_err(seen) ? VM_FAULT_OOM : FAULT_AGAIN;
+	pmon_line_release(line);
+	return false;
+}
+
+static vm_fault_t fault_done(struct vm_fault *vmf, struct page *page)
+{
+	/*
+	 * Dirty already: fault_dirty_shared_page() then has no reason to drop
+	 * mmap_lock and throttle.
+	 */
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		SetPageDirty(page);
+	vmf->page = page;
+	return VM_FAULT_LOCKED;
+}
+
+static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
+				 struct pmon_line *line)
+{
+	struct page *page = line->page;
+
+	if (!get_page_unless_zero(page))
+		return FAULT_AGAIN;
+	if (!trylock_page(page))
+		return wait_for_page(vmf, page);
+	/* The line may have been reused since xa_load(). */
+	if (line->space != space || page->index != vmf->pgoff ||
+	    !PageUptodate(page)) {
+		unlock_page(page);
+		put_page(page);
+		return FAULT_AGAIN;
+	}
+	/*
+	 * The evictor reads "accessed" from what unmapping sets; start from
+	 * clear, see evict.c.
+	 */
+	ClearPageReferenced(page);
+	pmon_count(soft_faults);
+	return fault_done(vmf, page);
+}
+
+/* First touch of a private file mapping: fill the line from the file. */
+static vm_fault_t fault_file(struct vm_fault *vmf, struct pmon_space *space,
+			     struct pmon_backing *backing)
+{
+	pgoff_t file_page = vmf->pgoff + backing->delta;
+	struct file *file = backing->file;
+	bool drop = may_drop_lock(vmf);
+	struct pmon_line *line;
+	vm_fault_t ret;
+	int err;
+
+	if (((loff_t)file_page << PAGE_SHIFT) >= i_size_read(file_inode(file)))
+		return VM_FAULT_SIGBUS;
+	if (must_not_wait(vmf))
+		return VM_FAULT_RETRY;
+	line = fault_line(vmf, space, &ret);
+	if (!line)
+		return ret;
+	pmon_line_prepare(line, space, vmf->pgoff);
+	line->io = true;
+	if (!publish(space, vmf->pgoff, NULL, line, &ret))
+		return ret;
+	pmon_count(file_fills);
+	get_file(file);
+	pmon_space_get(space);
+	if (drop)
+		sk_release_fault_lock(vmf);
+	err = pmon_backing_fill(file, file_page, line->page);
+	fput(file);
+	pmon_io_end(line, err ? PMON_ENTRY_UNREAD : NULL);
+	return drop ? VM_FAULT_RETRY : FAULT_AGAIN;
+}
+
+static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct pmon_backing *backing;
+	struct pmon_line *line;
+	struct page *page;
+	vm_fault_t ret;
+
+	if (!pmon_changes_known(&space->changes, vmf->pgoff))
+		pmon_changes_know(&space->changes, vma->vm_start >> PAGE_SHIFT,
+				  (vma->vm_end >> PAGE_SHIFT) - 1);
+	backing = pmon_backing_find(space, vmf->pgoff);
+	if (backing)
+		return fault_file(vmf, space, backing);
+	line = fault_line(vmf, space, &ret);
+	if (!line)
+		return ret;
+	pmon_line_prepare(line, space, vmf->pgoff);
+	page = line->page;
+	clear_highpage(page);
+	SetPageUptodate(page);
+	get_page(page);
+	if (!publish(space, vmf->pgoff, NULL, line, &ret)) {
+		put_page(page);
+		return ret;
+	}
+	pmon_count(first_touches);
+	return fault_done(vmf, page);
+}
+
+/* The home has yet to hear of an mremap; it must before it is asked. */
+static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_space *space)
+{
+	bool drop = may_drop_lock(vmf);
+
+	if (must_not_wait(vmf))
+		return VM_FAULT_RETRY;
+	pmon_space_get(space);
+	if (drop)
+		sk_release_fault_lock(vmf);
+	mutex_lock(&space->stream_lock);
+	pmon_stream_sync(space);
+	mutex_unlock(&space->stream_lock);
+	pmon_space_put(space);
+	return drop ? VM_FAULT_RETRY : FAULT_AGAIN;
+}
+
+static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
+			       void *entry)
+{
+	struct pmon_line *line;
+	vm_fault_t ret;
+
+	if (READ_ONCE(space->lost))
+		return fault_sigbus(vmf, space, "its page was stored there");
+	if (READ_ONCE(space->changes.moves))
+		return fault_sync(vmf, space);
+	line = fault_line(vmf, space, &ret);
+	if (!line)
+		return ret;
+	pmon_line_prepare(line, space, vmf->pgoff);
+	line->crc = pmon_entry_crc(entry);
+	line->remote = true;
+	line->io = true;
+	if (!publish(space, vmf->pgoff, entry, line, &ret))
+		return ret;
+	pmon_count(misses);
+	trace_pmon_miss(space, vmf->pgoff);
+	get_page(line->page);
+	pmon_fetch_start(line);
+	return wait_for_page(vmf, line->page);
+}
+
+/* pmon_fault - vm_operations_struct::fault of managed memory */
+vm_fault_t pmon_fault(struct vm_fault *vmf)
+{
+	struct pmon_space *space = pmon_vma_space(vmf->vma);
+	vm_fault_t ret;
+	void *entry;
+
+	/* Last line of defence: never serve one mm from another's memory. */
+	if (space->mm != vmf->vma->vm_mm ||
+	    vmf->pgoff != vmf->address >> PAGE_SHIFT) {
+		pr_err_ratelimited("%s[%d]: mapping at %lx is out of place\n",
+				   current->comm, task_tgid_nr(current),
+				   vmf->address);
+		return VM_FAULT_SIGBUS;
+	}
+	pmon_count(faults);
+	do {
+		entry = xa_load(&space->lines, vmf->pgoff);
+		if (!entry)
+			ret = fault_absent(vmf, space);
+		else if (!xa_is_value(entry))
+			ret = fault_resident(vmf, space, entry);
+		else if (pmon_entry_is_remote(entry))
+			ret = fault_remote(vmf, space, entry);
+		else if (entry == PMON_ENTRY_LOST)
+			ret = fault_sigbus(vmf, space, "its page was stored there");
+		else
+			ret = fault_sigbus(vmf, space, "the mapped file cannot be read");
+	} while (ret == FAULT_AGAIN);
+	return ret;
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hook engine.
+ *
+ * Each hooked function gets an ftrace handler which may change the instruction
+ * pointer (IPMODIFY), so that the replacement runs in its place with the same
+ * arguments, stack arguments included. The replacement calls the original just
+ * behind the call site, past the handler; no recursion check is needed.
+ *
+ * PERMANENT: `sysctl kernel.ftrace_enabled=0` is refused while hooks are in,
+ * instead of silently leaving tagged processes half managed.
+ *
+ * Before anything is hooked, the prototypes are compared with the running
+ * kernel's own BTF: internal functions change even within a stable series.
+ */
+#include <linux/kernel_read_file.h>
+#include <linux/kprobes.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "btf.h"
+#include "hook.h"
+#include "internal.h"
+
+#define BTF_PATH	"/sys/kernel/btf/vmlinux"
+#define PROTOTYPE_MAX	512
+
+static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
+				 struct ftrace_ops *ops,
+				 struct ftrace_regs *fregs)
+{
+	struct pmon_hook *hook = container_of(ops, struct pmon_hook, ops);
+
+	if (hook->wants(sk_ftrace_arg(fregs, 0), sk_ftrace_arg(fregs, 1)))
+		sk_ftrace_set_ip(fregs, (unsigned long)hook->replacement);
+}
+
+static int check_one(const struct btf_view *btf, const struct pmon_hook *hook,
+		     char *found)
+{
+	int ret = btf_prototype(btf, hook->name, found, PROTOTYPE_MAX);
+
+	if (ret) {
+		pr_err("this kernel's BTF has no single %s() (%d): not supported\n",
+		       hook->name, ret);
+		return -EOPNOTSUPP;
+	}
+	if (strcmp(found, hook->prototype)) {
+		pr_err("%s() of this kernel is not what pmon knows\n", hook->name);
+		pr_err("  kernel: %s\n", found);
+		pr_err("  pmon:   %s\n", hook->prototype);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int check_all(const void *blob, size_t size, struct pmon_hook *hooks,
+		     int nr)
+{
+	struct btf_view btf;
+	u32 *offsets = NULL;
+	char *found = NULL;
+	int i, ret, types;
+
+	ret = btf_view_init(&btf, blob, size);
+	if (ret)
+		goto out;
+	types = btf_count_types(&btf);
+	ret = types;
+	if (types < 0)
+		goto out;
+	ret = -ENOMEM;
+	offsets = kvmalloc_array(types, sizeof(*offsets), GFP_KERNEL);
+	found = kmalloc(PROTOTYPE_MAX, GFP_KERNEL);
+	if (!offsets || !found)
+		goto out;
+	ret = btf_view_index(&btf, offsets, types);
+	for (i = 0; !ret && i < nr; i++)
+		ret = check_one(&btf, &hooks[i], found);
+out:
+	if (ret == -EBADMSG)
+		pr_err("%s cannot be read as BTF\n", BTF_PATH);
+	kfree(found);
+	kvfree(offsets);
+	return ret;
+}
+
+static int hooks_check(struct pmon_hook *hooks, int nr)
+{
+	void *blob = NULL;
+	size_t size;
+	ssize_t len;
+	int ret;
+
+	len = kernel_read_file_from_path(BTF_PATH, 0, &blob, INT_MAX, &size,
+					 READING_UNKNOWN);
+	if (len < 0) {
+		pr_err("cannot read %s (%zd): without it the hooks cannot be verified\n",
+		       BTF_PATH, len);
+		return len;
+	}
+	ret = check_all(blob, len, hooks, nr);
+	vfree(blob);
+	return ret;
+}
+
+/* kallsyms is not exported; a kprobe that is never hit resolves the name. */
+static int hook_resolve(struct pmon_hook *hook)
+{
+	struct kprobe probe = { .symbol_name = hook->name };
+	int ret = register_kprobe(&probe);
+
+	if (ret) {
+		pr_err("cannot find %s() (%d)\n", hook->name, ret);
+		return ret;
+	}
+	hook->address = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+	return 0;
+}
+
+static int hook_register(struct pmon_hook *hook)
+{
+	unsigned long site;
+	int ret;
+
+	site = sk_ftrace_site(hook->address);
+	hook->original = site + MCOUNT_INSN_SIZE;
+	hook->ops.func = hook_handler;
+	hook->ops.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT;
+	/*
+	 * By address: names are ambiguous, and a failed filter would leave
+	 * "trace everything" behind, so its error is not optional.
+	 */
+	ret = ftrace_set_filter_ip(&hook->ops, site, 0, 0);
+	if (!ret)
+		ret = register_ftrace_function(&hook->ops);
+	if (ret) {
+		pr_err("cannot hook %s() (%d)%s\n", hook->name, ret,
+		       ret == -EBUSY ? ": another module or live patch has it" : "");
+		ftrace_set_filter_ip(&hook->ops, site, 1, 0);
+		return ret;
+	}
+	hook->registered = true;
+	return 0;
+}
+
+/*
+ * pmon_hooks_install - verify, then install all or none
+ * Return: 0; -EOPNOTSUPP: unknown kernel; other errno of the failed step.
+ */
+int pmon_hooks_install(struct pmon_hook *hooks, int nr)
+{
+	int i, ret;
+
+	ret = hooks_check(hooks, nr);
+	for (i = 0; !ret && i < nr; i++)
+		ret = hook_resolve(&hooks[i]);
+	for (i = 0; !ret && i < nr; i++)
+		ret = hook_register(&hooks[i]);
+	if (ret)
+		pmon_hooks_remove(hooks, nr);
+	return ret;
+}
+
+/*
+ * pmon_hooks_remove - take the hooks out
+ *
+ * On return no task is between the call site and the first instruction of a
+ * replacement. Tasks inside one are the caller's business.
+ */
+void pmon_hooks_remove(struct pmon_hook *hooks, int nr)
+{
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (!hooks[i].registered)
+			continue;
+		unregister_ftrace_function(&hooks[i].ops);
+		ftrace_set_filter_ip(&hooks[i].ops,
+				     hooks[i].original - MCOUNT_INSN_SIZE, 1, 0);
+		hooks[i].registered = false;
+	}
+	synchronize_rcu_tasks();
+}

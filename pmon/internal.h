@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * pmon, the processor monitor: private declarations.
+ *
+ * Nouns
+ *   tag      a process that asked to be managed, and its descendants (tag.c)
+ *   budget   how many lines the processes of one `vnode run` may hold, their
+ *            replacement lists and their evictor (budget.c, evict.c)
+ *   line     one page of the ExCache pool (line.c)
+ *   space    one managed address space: mm, asid, home memory host (space.c)
+ *   stream   what the space tells its home, in order (changes.c, stream.c)
+ *
+ * What an index (address >> 12) of a space holds, in space->lines:
+ *   absent         never touched, or discarded: zero fill, or fill from the
+ *                  mapped file where space->backing says so
+ *   line pointer   resident, or on its way in or out
+ *   value REMOTE   stored at the home; carries the page's crc32c
+ *   value LOST     was stored at a home that died: SIGBUS
+ *   value UNREAD   the mapped file could not be read: SIGBUS
+ *
+ * Lock order
+ *   mmap_lock                     (core mm; never taken by the evictor)
+ *     space->stream_lock          the only lock held across an RPC: it makes
+ *                                 the space's changes one ordered stream.
+ *                                 Taken by the evictor, fork and exit.
+ *       page lock of a line       several at a time only by trylock, or by fork
+ *         i_mmap_rwsem            (inside unmap_mapping_pages)
+ *           page table locks
+ *     space->changes.lock         change log and known ranges; no RPC inside
+ *   Innermost spinlocks, none inside another: xa_lock of space->lines
+ *   (bh: completions take it), budget->lru_lock, pool.lock, table locks.
+ *
+ * Who owns a line: on the free list the pool does. Between line_alloc() and
+ * publication the allocating context does. Published and unlocked, the xarray
+ * does. Whoever holds the page lock may change it; line->io says that the
+ * holder is an I/O which ends in a completion, and then line->detached, set
+ * under xa_lock by a discarder that did not want to wait, tells that completion
+ * to free the line instead of keeping it.
+ */
+#ifndef PMON_INTERNAL_H
+#define PMON_INTERNAL_H
+
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/maple_tree.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "lite_rpc.h"
+#include "mmon_wire.h"
+
+struct pmon_budget;
+struct pmon_space;
+
+/* ---- counters.c ---------------------------------------------------------- */
+
+#define PMON_COUNTERS(X)						\
+	X(faults) X(first_touches) X(file_fills) X(soft_faults)		\
+	X(misses) X(fetch_retries) X(checksum_errors)			\
+	X(waits_for_line) X(evictions) X(evictions_clean)		\
+	X(flushes) X(flushed_pages) X(flush_errors) X(unmap_calls)	\
+	X(rotations) X(pinned_skips) X(forks) X(fork_pages) X(fork_bounces) \
+	X(changes_sent) X(discards) X(moves) X(sigbus) X(spaces_lost)	\
+	X(tags) X(tag_failures) X(late_pages)
+
+enum pmon_counter {
+#define X(name) PMON_CTR_##name,
+	PMON_COUNTERS(X)
+#undef X
+	PMON_NR_COUNTERS
+};
+
+void pmon_count_add(enum pmon_counter counter, long n);
+u64 pmon_counter_read(enum pmon_counter counter);
+const char *pmon_counter_name(enum pmon_counter counter);
+#define pmon_count(name)	pmon_count_add(PMON_CTR_##name, 1)
+#define pmon_count_n(name, n)	pmon_count_add(PMON_CTR_##name, n)
+
+/* ---- line.c: the pool ------------------------------------------------------ */
+
+/**
+ * struct pmon_line - one page of the ExCache pool
+ * @page: its page; page->private points back here
+ * @entry: pool free list, zombie list or budget's replacement list
+ * @budget: who is charged; NULL while free
+ * @space: address space it is published in; written under the page lock
+ * @crc: crc32c of the copy at the home, if @remote
+ * @index: page number in the pool's region
+ * @remote: the home holds a copy equal to the page unless it is dirty
+ * @io: under xa_lock: the page lock is held by a transfer
+ * @detached: under xa_lock: discarded while @io; its completion frees it
+ * @retries: fetch attempts that failed the checksum
+ * @call, @fetch, @sge: the fetch that fills it
+ */
+struct pmon_line {
+	struct page *page;
+	struct list_head entry;
+	struct pmon_budget *budget;
+	struct pmon_space *space;
+	u32 crc;
+	u32 index;
+	bool remote;
+	bool io;
+	bool detached;
+	u8 retries;
+	struct {
+		struct mmon_fetch head;
+		__le64 addr;
+	} fetch;
+	struct lite_sge sge;
+	struct lite_call call;
+};
+
+int pmon_pool_init(unsigned long nr_lines);
+void pmon_pool_exit(void);
+unsigned long pmon_pool_total(void);
+unsigned long pmon_pool_free(void);
+unsigned long pmon_pool_peak(void);
+struct pmon_line *pmon_line_alloc(struct pmon_budget *budget);
+void pmon_line_prepare(struct pmon_line *line, struct pmon_space *space,
+		       pgoff_t index);
+void pmon_line_release(struct pmon_line *line);
+struct lite_sge pmon_line_sge(struct pmon_line *line);
+
+static inline struct pmon_line *pmon_page_line(struct page *page)
+{
+	return (struct pmon_line *)page_private(page);
+}
+
+/** pmon_line_pinned - someone besides the pool holds the page.
+ * Context: page locked and unmapped everywhere, so that no new user can come.
+ */
+static inline bool pmon_line_pinned(struct pmon_line *line)
+{
+	return page_count(line->page) != 1;
+}
+
+/* ---- entries of space->lines ---------------------------------------------- */
+
+#define PMON_ENTRY_LOST		xa_mk_value(1)
+#define PMON_ENTRY_UNREAD	xa_mk_value(3)
+
+static inline void *pmon_entry_remote(u32 crc)
+{
+	return xa_mk_value(((unsigned long)crc << 8) | 2);
+}
+
+static inline bool pmon_entry_is_remote(void *entry)
+{
+	return xa_is_value(entry) && (xa_to_value(entry) & 0xff) == 2;
+}
+
+static inline u32 pmon_entry_crc(void *entry)
+{
+	return xa_to_value(entry) >> 8;
+}
+
+/* ---- budget.c -------------------------------------------------------------- */
+
+enum pmon_policy { PMON_FIFO, PMON_LRU, PMON_NR_POLICIES };
+
+struct pmon_flush;
+
+/**
+ * struct pmon_budget - what the processes of one `vnode run` share
+ * @used: lines charged; pool.lock
+ * @limit: lines it may hold
+ * @low, @high: the evictor starts below @low free lines, stops at @high
+ * @lru: oldest first; @lru_lock
+ * @free_wait: faults waiting for a line
+ * @stalled: the evictor made no room because the memory hosts refuse pages
+ * @refused: a flush of this round was refused; the evictor's own
+ */
+struct pmon_budget {
+	struct kref ref;
+	struct list_head entry;
+	unsigned long limit;
+	unsigned long low;
+	unsigned long high;
+	unsigned long used;
+	unsigned long peak;
+	spinlock_t lru_lock;
+	struct list_head lru;
+	wait_queue_head_t free_wait;
+	bool stalled;
+	bool refused;
+	struct work_struct evict_work;
+	struct work_struct free_work;
+	struct pmon_flush *flush;
+};
+
+struct pmon_budget *pmon_budget_create(unsigned long limit);
+void pmon_budget_get(struct pmon_budget *budget);
+void pmon_budget_put(struct pmon_budget *budget);
+void pmon_budget_touch_tail(struct pmon_budget *budget, struct pmon_line *line);
+void pmon_budget_unlink(struct pmon_line *line);
+void pmon_budget_need_lines(struct pmon_budget *budget);
+bool pmon_budget_may_alloc(struct pmon_budget *budget);
+
+
+/* ---- evict.c --------------------------------------------------------------- */
+
+void pmon_evict_work(struct work_struct *work);
+int pmon_policy_set(const char *name);
+const char *pmon_policy_name(void);
+
+/* ---- changes.c: what the home has yet to be told ----------------------------- */
+
+/**
+ * struct pmon_changes - known ranges and the ordered list of changes
+ * @lock: protects all of it; short, never across an RPC
+ * @known: maple tree, index -> value PENDING (the home must be told before it
+ *	is sent a page) or SYNCED. Read locklessly by faults.
+ * @pending: number of PENDING stores since the last sync
+ * @log: UNMAP, DISCARD, MOVE in order; all of them precede the PENDING ranges
+ * @moves: a MOVE is in the log: fetches must wait for a sync
+ */
+struct pmon_changes {
+	struct mutex lock;
+	struct maple_tree known;
+	unsigned int pending;
+	struct list_head log;
+	bool moves;
+};
+
+void pmon_changes_init(struct pmon_changes *changes);
+void pmon_changes_destroy(struct pmon_changes *changes);
+void pmon_changes_know(struct pmon_changes *changes, pgoff_t first, pgoff_t last);
+void pmon_changes_unmap(struct pmon_changes *changes, pgoff_t first, pgoff_t last);
+void pmon_changes_discard(struct pmon_changes *changes, pgoff_t first,
+			  pgoff_t last);
+void pmon_changes_move(struct pmon_changes *changes, pgoff_t first, pgoff_t last,
+		       pgoff_t to, bool stored);
+int pmon_changes_inherit(struct pmon_changes *child, struct pmon_changes *parent,
+			 pgoff_t first, pgoff_t last);
+bool pmon_changes_any(struct pmon_changes *changes);
+int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
+		      int max);
+
+static inline bool pmon_changes_known(struct pmon_changes *changes, pgoff_t index)
+{
+	return mtree_load(&changes->known, index);
+}
+
+/* ---- space.c --------------------------------------------------------------- */
+
+/**
+ * struct pmon_space - one managed address space
+ * @ref: the mm (until exit_mmap), each transfer, each queued work
+ * @mm: identity only, never dereferenced; the mm outlives its hash entry
+ * @file: pseudo file whose mapping all managed VMAs map
+ * @lines: see the head of this file; XA_FLAGS_LOCK_BH
+ * @backing: maple tree, index -> struct pmon_backing
+ * @home: node id of the memory host; 0: not chosen yet. Written once under
+ *	stream_lock.
+ * @lost: the home died; any access that needs it gets SIGBUS
+ * @seq, @attached: stream state, stream_lock
+ * @move_from, @move_len: mremap under way; mmap_lock held for writing
+ */
+struct pmon_space {
+	struct kref ref;
+	struct hlist_node hash;
+	struct rcu_head rcu;
+	struct mm_struct *mm;
+	struct file *file;
+	u64 asid;
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
+	struct pmon_budget *budget;
+	struct xarray lines;
+	struct maple_tree backing;
+	struct list_head backings;
+	struct pmon_changes changes;
+	struct mutex stream_lock;
+	struct lite_peer *home;
+	u64 seq;
+	bool attached;
+	bool lost;
+	bool lost_reported;
+	unsigned long move_from;
+	unsigned long move_len;
+	atomic_long_t resident;
+	struct work_struct free_work;
+	u8 *message;
+};
+
+extern const struct vm_operations_struct pmon_vm_ops;
+
+int pmon_space_init(void);
+void pmon_space_exit(void);
+bool pmon_mm_managed(struct mm_struct *mm);
+struct pmon_space *pmon_space_of(struct mm_struct *mm);
+struct pmon_space *pmon_space_create(struct mm_struct *mm,
+				     struct pmon_budget *budget,
+				     struct pmon_space *parent);
+void pmon_space_get(struct pmon_space *space);
+void pmon_space_put(struct pmon_space *space);
+void pmon_space_end(struct pmon_space *space);
+void pmon_space_lose(struct pmon_space *space);
+void pmon_spaces_lose_home(u32 node);
+void pmon_spaces_for_each(int (*fn)(struct pmon_space *space, void *arg),
+			  void *arg);
+
+static inline struct pmon_space *pmon_vma_space(const struct vm_area_struct *vma)
+{
+	return vma->vm_file->private_data;
+}
+
+static inline bool pmon_vma_managed(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &pmon_vm_ops;
+}
+
+/* ---- stream.c -------------------------------------------------------------- */
+
+int pmon_stream_sync(struct pmon_space *space);
+int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
+		     const struct lite_sge *payload, u32 nr_payload);
+void pmon_stream_exit(struct pmon_space *space);
+
+/* ---- fault.c, fetch.c, backing.c ------------------------------------------- */
+
+vm_fault_t pmon_fault(struct vm_fault *vmf);
+void pmon_fetch_start(struct pmon_line *line);
+void pmon_io_end(struct pmon_line *line, void *failed);
+
+struct pmon_backing {
+	struct list_head entry;
+	struct file *file;
+	long delta;		/* file page = index + delta */
+};
+
+void pmon_backing_add(struct pmon_space *space, pgoff_t first, pgoff_t last,
+		      struct file *file, pgoff_t file_first);
+struct pmon_backing *pmon_backing_find(struct pmon_space *space, pgoff_t index);
+void pmon_backing_remove(struct pmon_space *space, pgoff_t first, pgoff_t last);
+void pmon_backing_copy(struct pmon_space *to, struct pmon_space *from,
+		       pgoff_t first, pgoff_t last, long shift);
+void pmon_backing_destroy(struct pmon_space *space);
+int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
+
+/* ---- flush.c --------------------------------------------------------------- */
+
+/**
+ * struct pmon_flush - one batch of dirty lines of one space
+ *
+ * The lines are page-locked, unmapped and have line->io set from
+ * pmon_flush_add() until pmon_flush_send() has returned.
+ */
+struct pmon_flush {
+	struct pmon_space *space;
+	unsigned int nr;
+	struct pmon_line *line[MMON_FLUSH_MAX];
+	u32 crc[MMON_FLUSH_MAX];
+	struct lite_sge sge[MMON_FLUSH_MAX];
+	struct {
+		struct mmon_flush head;
+		struct mmon_flush_page page[MMON_FLUSH_MAX];
+	} body;
+};
+
+u32 pmon_page_crc(struct page *page);
+void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
+		    struct lite_sge sge, u32 crc);
+int pmon_flush_send(struct pmon_flush *flush);
+unsigned int pmon_flush_evicted(struct pmon_flush *flush);
+
+/* ---- discard.c ------------------------------------------------------------- */
+
+bool pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last);
+
+/* ---- fork.c, remap.c ------------------------------------------------------- */
+
+int pmon_fork_range(struct vm_area_struct *dst, struct vm_area_struct *src);
+int pmon_fork_init(void);
+void pmon_fork_exit(void);
+void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
+		      unsigned long nr);
+
+/* ---- tag.c ----------------------------------------------------------------- */
+
+int pmon_tag_init(void);
+void pmon_tag_exit(void);
+int pmon_tag_current(struct pmon_budget *budget);
+bool pmon_tagged(struct task_struct *task);
+struct pmon_budget *pmon_tag_budget(struct task_struct *task);
+
+/* ---- hook.c, intercept.c ---------------------------------------------------- */
+
+int pmon_intercept_init(void);
+void pmon_intercept_exit(void);
+
+/* ---- hosts.c, netlink.c ----------------------------------------------------- */
+
+int pmon_hosts_init(void);
+void pmon_hosts_exit(void);
+u32 pmon_hosts_choose(void);
+int pmon_netlink_init(void);
+void pmon_netlink_exit(void);
+
+extern struct workqueue_struct *pmon_wq;
+
+#endif /* PMON_INTERNAL_H */

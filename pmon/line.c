@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ExCache pool: a fixed set of pages, each with its struct pmon_line.
+ *
+ * The pool holds one reference to each page from load to unload, so a page is
+ * free for reuse when the page count is 1. Users who still hold a page of a
+ * discarded line (a direct I/O under way, a pipe it was spliced into) keep it
+ * on the zombie list, charged to nobody, until they let go.
+ *
+ * Exactness: lines in = lines out. pool.lock covers the free list, the zombie
+ * list and every budget's used count, so that sum(used) + free + zombies is
+ * the size of the pool whenever the lock is not held.
+ */
+#include <linux/vmalloc.h>
+
+#include "internal.h"
+
+#define ZOMBIE_INTERVAL	(HZ / 10)
+
+static struct {
+	spinlock_t lock;
+	struct list_head free;
+	struct list_head zombies;
+	unsigned long nr_free;
+	unsigned long nr_zombies;
+	unsigned long total;
+	unsigned long peak;
+	struct pmon_line *lines;
+	struct lite_region *region;
+	struct delayed_work zombie_work;
+} pool;
+
+unsigned long pmon_pool_total(void)
+{
+	return pool.total;
+}
+
+unsigned long pmon_pool_free(void)
+{
+	return READ_ONCE(pool.nr_free);
+}
+
+unsigned long pmon_pool_peak(void)
+{
+	return READ_ONCE(pool.peak);
+}
+
+/* pmon_line_sge - the line's page for a transfer */
+struct lite_sge pmon_line_sge(struct pmon_line *line)
+{
+	return (struct lite_sge){ .region = pool.region, .page = line->index };
+}
+
+/* pmon_budget_may_alloc - would pmon_line_alloc() succeed just now? */
+bool pmon_budget_may_alloc(struct pmon_budget *budget)
+{
+	return READ_ONCE(budget->used) < budget->limit && READ_ONCE(pool.nr_free);
+}
+
+/*
+ * pmon_line_alloc - take a free line and charge it
+ *
+ * Wakes the budget's evictor when it leaves fewer than budget->low lines.
+ * Context: process, does not sleep. Return: line or NULL.
+ */
+struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
+{
+	struct pmon_line *line = NULL;
+	bool low;
+
+	spin_lock_bh(&pool.lock);
+	if (budget->used < budget->limit && pool.nr_free) {
+		line = list_first_entry(&pool.free, struct pmon_line, entry);
+		list_del_init(&line->entry);
+		pool.nr_free--;
+		pool.peak = max(pool.peak, pool.total - pool.nr_free);
+		budget->used++;
+		budget->peak = max(budget->peak, budget->used);
+		line->budget = budget;
+	}
+	low = budget->limit - budget->used < budget->low ||
+	      pool.nr_free < min(budget->low, pool.total / 16);
+	spin_unlock_bh(&pool.lock);
+	if (low)
+		pmon_budget_need_lines(budget);
+	return line;
+}
+
+/* Uncharge; the page goes to the free list, or waits for its last user. */
+static void line_return(struct pmon_line *line)
+{
+	struct pmon_budget *budget = line->budget;
+	bool zombie = pmon_line_pinned(line);
+
+	spin_lock_bh(&pool.lock);
+	budget->used--;
+	line->budget = NULL;
+	if (zombie) {
+		list_add_tail(&line->entry, &pool.zombies);
+		pool.nr_zombies++;
+	} else {
+		/* Last in, first out: its page is the one still in the caches. */
+		list_add(&line->entry, &pool.free);
+		pool.nr_free++;
+	}
+	spin_unlock_bh(&pool.lock);
+	if (zombie)
+		queue_delayed_work(pmon_wq, &pool.zombie_work, ZOMBIE_INTERVAL);
+	if (wq_has_sleeper(&budget->free_wait))
+		wake_up_all(&budget->free_wait);
+}
+
+/*
+ * pmon_line_prepare - make a fresh line ready for publication
+ *
+ * Locks the page; stale faulters may hold that lock, or a reference, for a
+ * moment and let go when they see that the line is not theirs.
+ */
+void pmon_line_prepare(struct pmon_line *line, struct pmon_space *space,
+		       pgoff_t index)
+{
+	struct page *page = line->page;
+
+	lock_page(page);
+	line->space = space;
+	page->mapping = space->file->f_mapping;
+	page->index = index;
+	atomic_long_inc(&space->resident);
+	pmon_budget_touch_tail(line->budget, line);
+}
+
+/*
+ * pmon_line_release - end of a prepared line
+ *
+ * The caller holds the page lock; the line is not in space->lines (never was,
+ * or removed, or detached) and mapped nowhere. Drops the page lock. The caller
+ * has a reference to the space, or the mm has one.
+ * Context: process or softirq.
+ */
+void pmon_line_release(struct pmon_line *line)
+{
+	struct page *page = line->page;
+
+	WARN_ON_ONCE(!PageLocked(page));
+	pmon_budget_unlink(line);
+	atomic_long_dec(&line->space->resident);
+	line->space = NULL;
+	line->remote = false;
+	line->io = false;
+	line->detached = false;
+	page->mapping = NULL;
+	page->index = 0;
+	ClearPageDirty(page);
+	ClearPageUptodate(page);
+	ClearPageReferenced(page);
+	ClearPageActive(page);
+	unlock_page(page);
+	line_return(line);
+}
+
+static void zombie_work(struct work_struct *work)
+{
+	struct pmon_line *line, *next;
+	bool left;
+
+	spin_lock_bh(&pool.lock);
+	list_for_each_entry_safe(line, next, &pool.zombies, entry) {
+		if (pmon_line_pinned(line))
+			continue;
+		list_move(&line->entry, &pool.free);
+		pool.nr_zombies--;
+		pool.nr_free++;
+	}
+	left = pool.nr_zombies;
+	spin_unlock_bh(&pool.lock);
+	if (left)
+		queue_delayed_work(pmon_wq, &pool.zombie_work, ZOMBIE_INTERVAL);
+}
+
+static void pool_free_pages(void)
+{
+	unsigned long i, busy = 0;
+
+	if (!pool.lines)
+		return;
+	for (i = 0; i < pool.total; i++) {
+		struct page *page = pool.lines[i].page;
+
+		if (!page)
+			break;
+		busy += page_count(page) != 1;
+		set_page_private(page, 0);
+		put_page(page);
+	}
+	if (busy)
+		pr_warn("%lu pages of the pool were still in use\n", busy);
+	kvfree(pool.lines);
+	pool.lines = NULL;
+}
+
+static int pool_alloc_pages(struct page **pages)
+{
+	unsigned long i;
+
+	for (i = 0; i < pool.total; i++) {
+		struct pmon_line *line = &pool.lines[i];
+
+		line->page = alloc_page(GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY);
+		if (!line->page)
+			return -ENOMEM;
+		pages[i] = line->page;
+		line->index = i;
+		set_page_private(line->page, (unsigned long)line);
+		list_add_tail(&line->entry, &pool.free);
+		pool.nr_free++;
+		if (!(i % 1024))
+			cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * pmon_pool_init - allocate and register the pool
+ * @nr_lines: pages
+ * Return: 0 or -ENOMEM or what lite_region_create() says.
+ */
+int pmon_pool_init(unsigned long nr_lines)
+{
+	struct page **pages;
+	int ret;
+
+	spin_lock_init(&pool.lock);
+	INIT_LIST_HEAD(&pool.free);
+	INIT_LIST_HEAD(&pool.zombies);
+	INIT_DELAYED_WORK(&pool.zombie_work, zombie_work);
+	pool.total = nr_lines;
+	pages = kvmalloc_array(nr_lines, sizeof(*pages), GFP_KERNEL);
+	pool.lines = kvcalloc(nr_lines, sizeof(*pool.lines), GFP_KERNEL);
+	ret = -ENOMEM;
+	if (!pages || !pool.lines)
+		goto out;
+	ret = pool_alloc_pages(pages);
+	if (ret)
+		goto out;
+	pool.region = lite_region_create(pages, nr_lines,
+					 LITE_REMOTE_READ | LITE_REMOTE_WRITE);
+	ret = PTR_ERR_OR_ZERO(pool.region);
+out:
+	kvfree(pages);
+	if (ret)
+		pool_free_pages();
+	return ret;
+}
+
+/* pmon_pool_exit - no space, budget or transfer is left */
+void pmon_pool_exit(void)
+{
+	cancel_delayed_work_sync(&pool.zombie_work);
+	if (pool.nr_free + pool.nr_zombies != pool.total)
+		pr_warn("pool: %lu of %lu lines came back\n",
+			pool.nr_free + pool.nr_zombies, pool.total);
+	lite_region_destroy(pool.region);
+	pool_free_pages();
+}

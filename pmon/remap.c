@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * mremap: content moves to other indexes.
+ *
+ * Runs inside copy_vma(), mmap_lock held for writing, after the new VMA exists
+ * and before anything can fault in it. No page table entries are left in the
+ * old range, so the core's move_page_tables() finds nothing to move.
+ */
+#include "internal.h"
+
+#define REKEY_GFP	(GFP_KERNEL | __GFP_NOFAIL)
+
+/* False: look at the index again. */
+static bool rekey_line(struct pmon_space *space, pgoff_t from, pgoff_t to,
+		       struct pmon_line *line, bool *stored)
+{
+	struct page *page = line->page;
+	bool ours;
+
+	if (!get_page_unless_zero(page))
+		return false;
+	/* May wait for a fetch or a flush: they name the old address. */
+	lock_page(page);
+	ours = line->space == space && page->index == from;
+	if (ours) {
+		xa_store_bh(&space->lines, to, line, REKEY_GFP);
+		page->index = to;
+		xa_erase_bh(&space->lines, from);
+		*stored |= line->remote;
+	}
+	unlock_page(page);
+	put_page(page);
+	return ours;
+}
+
+/*
+ * pmon_remap_range - [@from, @from + @nr) becomes [@to, @to + @nr)
+ *
+ * The ranges do not overlap, the target is empty. Cannot fail.
+ */
+void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
+		      unsigned long nr)
+{
+	unsigned long index = from, last = from + nr - 1;
+	bool stored = false;
+	void *entry;
+
+	unmap_mapping_pages(space->file->f_mapping, from, nr, false);
+	while ((entry = xa_find(&space->lines, &index, last, XA_PRESENT))) {
+		pgoff_t target = to + (index - from);
+
+		if (!xa_is_value(entry)) {
+			if (!rekey_line(space, index, target, entry, &stored))
+				continue;
+		} else {
+			xa_store_bh(&space->lines, target, entry, REKEY_GFP);
+			xa_erase_bh(&space->lines, index);
+			stored |= pmon_entry_is_remote(entry);
+		}
+		index++;
+		cond_resched();
+	}
+	pmon_backing_copy(space, space, from, last, (long)(to - from));
+	pmon_changes_move(&space->changes, from, last, to, stored);
+	pmon_count(moves);
+}

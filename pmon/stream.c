@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ordered stream of changes from an address space to its home.
+ *
+ * At most one changing request of a space is under way, numbered from 1, so
+ * that the home can tell a repeat from news (mmon_wire.h). stream_lock is held
+ * from the moment the number is taken until the answer is there: it is the one
+ * lock of pmon that is held across an RPC, and nobody who must not wait for the
+ * network takes it.
+ */
+#include <linux/delay.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/* A memory host that is out of memory, not out of reach, is asked again. */
+#define RETRY_MS	20
+#define RETRY_MAX	100
+
+/* What one message of the stream looks like; all bodies begin like this. */
+struct stream_head {
+	__le64 asid;
+	__le64 seq;
+};
+
+struct maps_message {
+	struct mmon_maps head;
+	struct mmon_change change[MMON_MAPS_MAX];
+};
+static_assert(sizeof(struct maps_message) <= LITE_BODY_MAX);
+
+static int stream_home(struct pmon_space *space)
+{
+	struct lite_peer *home;
+	u32 node;
+
+	if (space->home)
+		return 0;
+	node = pmon_hosts_choose();
+	if (!node)
+		return -EHOSTDOWN;
+	home = lite_peer_get(node);
+	if (IS_ERR(home))
+		return PTR_ERR(home);
+	/* Pairs with the lockless reads in pmon_space_home users. */
+	smp_store_release(&space->home, home);
+	return 0;
+}
+
+static bool is_loss(int err)
+{
+	return err == -EHOSTDOWN || err == -ENOENT || err == -EPERM ||
+	       err == -EPROTO;
+}
+
+/*
+ * pmon_stream_call - send one changing request and wait for its answer
+ * @op: MMON_OP_MAPS, _FLUSH or _CLONE
+ * @body: begins with asid and sequence number, which are filled in here
+ *
+ * Context: process, stream_lock held. Return: 0 or negative errno; an error
+ * that means that the home has lost the space marks the space lost.
+ */
+int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
+		     const struct lite_sge *payload, u32 nr_payload)
+{
+	struct stream_head *head = body;
+	struct lite_call call = {
+		.peer = space->home,
+		.service = LITE_SVC_MMON,
+		.op = op,
+		.flags = LITE_CALL_IDEMPOTENT,
+		.req = body,
+		.req_len = len,
+		.payload = payload,
+		.nr_payload = nr_payload,
+	};
+	int ret;
+
+	lockdep_assert_held(&space->stream_lock);
+	if (space->lost)
+		return -EHOSTDOWN;
+	head->asid = cpu_to_le64(space->asid);
+	head->seq = cpu_to_le64(space->seq + 1);
+	ret = lite_call_sync(&call, NULL, 0);
+	trace_pmon_stream(space, op, space->seq + 1, ret);
+	if (ret >= 0) {
+		space->seq++;
+		space->attached = true;
+		return 0;
+	}
+	if (is_loss(ret))
+		pmon_space_lose(space);
+	return ret;
+}
+
+/*
+ * pmon_stream_sync - tell the home everything it has not been told
+ *
+ * Context: process, stream_lock held.
+ * Return: 0, or a negative errno: then the space is lost.
+ */
+int pmon_stream_sync(struct pmon_space *space)
+{
+	struct maps_message *message;
+	int ret, nr, tries;
+
+	lockdep_assert_held(&space->stream_lock);
+	ret = stream_home(space);
+	if (ret)
+		return ret;
+	if (!space->message)
+		space->message = kzalloc(sizeof(*message),
+					 GFP_KERNEL | __GFP_NOFAIL);
+	message = (struct maps_message *)space->message;
+	while ((nr = pmon_changes_take(&space->changes, message->change,
+				       MMON_MAPS_MAX)) > 0) {
+		message->head.nr = cpu_to_le32(nr);
+		message->head.reserved = 0;
+		for (tries = 0; tries < RETRY_MAX; tries++) {
+			ret = pmon_stream_call(space, MMON_OP_MAPS, message,
+					       struct_size(message, change, 0) +
+					       nr * sizeof(message->change[0]),
+					       NULL, 0);
+			if (!ret || space->lost)
+				break;
+			msleep(RETRY_MS);
+		}
+		if (ret) {
+			/* Taken and not delivered: the home is out of step. */
+			pmon_space_lose(space);
+			return ret;
+		}
+		pmon_count_n(changes_sent, nr);
+	}
+	return 0;
+}
+
+/* pmon_stream_exit - the address space is gone; the home frees its pages.
+ * Context: process; no other user of the space is left.
+ */
+void pmon_stream_exit(struct pmon_space *space)
+{
+	struct mmon_exit exit = { .asid = cpu_to_le64(space->asid) };
+	struct lite_call call = {
+		.peer = space->home,
+		.service = LITE_SVC_MMON,
+		.op = MMON_OP_EXIT,
+		.flags = LITE_CALL_IDEMPOTENT,
+		.req = &exit,
+		.req_len = sizeof(exit),
+	};
+
+	/* A home that is down forgets the space by itself when it is back. */
+	if (space->attached)
+		lite_call_sync(&call, NULL, 0);
+	kfree(space->message);
+	if (space->home)
+		lite_peer_put(space->home);
+}
