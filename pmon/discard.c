@@ -8,48 +8,42 @@
 #include "internal.h"
 
 /* Returns false: try the same index again. */
-static bool discard_line(struct pmon_space *space, pgoff_t index,
-			 struct pmon_line *line, bool *stored)
-{
-	struct page *page = line->page;
-
-	if (line->io) {
-		__xa_erase(&space->lines, index);
-		WRITE_ONCE(line->detached, true);
-		xa_unlock_bh(&space->lines);
-		*stored = true;
-		return true;
-	}
-	if (!trylock_page(page)) {
-		/* The evictor or a stale faulter, for a moment. */
-		get_page(page);
-		xa_unlock_bh(&space->lines);
-		folio_wait_locked(page_folio(page));
-		put_page(page);
-		return false;
-	}
-	__xa_erase(&space->lines, index);
-	xa_unlock_bh(&space->lines);
-	*stored |= line->remote;
-	/* MADV_DONTNEED: somebody may have mapped it since the zap. */
-	if (page_mapped(page))
-		unmap_mapping_pages(space->file->f_mapping, index, 1, false);
-	pmon_line_release(line);
-	return true;
-}
-
 static bool discard_index(struct pmon_space *space, pgoff_t index, bool *stored)
 {
+	struct pmon_line *line, *release = NULL;
+	struct page *busy = NULL;
 	void *entry;
 
 	xa_lock_bh(&space->lines);
 	entry = xa_load(&space->lines, index);
-	if (entry && !xa_is_value(entry))
-		return discard_line(space, index, entry, stored);
-	if (entry)
+	line = xa_is_value(entry) ? NULL : entry;
+	if (line && !line->io && !trylock_page(line->page)) {
+		/* The evictor or a stale faulter has it, for a moment. */
+		busy = line->page;
+		get_page(busy);
+	} else if (line && line->io) {
 		__xa_erase(&space->lines, index);
+		WRITE_ONCE(line->detached, true);
+		*stored = true;
+	} else if (entry) {
+		__xa_erase(&space->lines, index);
+		release = line;
+		*stored |= line ? line->remote : pmon_entry_is_remote(entry);
+	}
 	xa_unlock_bh(&space->lines);
-	*stored |= pmon_entry_is_remote(entry);
+
+	if (busy) {
+		folio_wait_locked(page_folio(busy));
+		put_page(busy);
+		return false;
+	}
+	if (release) {
+		/* MADV_DONTNEED: somebody may have mapped it since the zap. */
+		if (page_mapped(release->page))
+			unmap_mapping_pages(space->file->f_mapping, index, 1,
+					    false);
+		pmon_line_release(release);
+	}
 	return true;
 }
 

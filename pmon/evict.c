@@ -27,7 +27,8 @@
 
 #define EVICT_BATCH	32
 #define AGE_CHUNK	512UL		/* pages; best of 64..4096 when measured */
-#define STALL_ROUNDS	200		/* x 10 ms without room: give up */
+#define IDLE_MS		20		/* between rounds that freed nothing */
+#define STALL_ROUNDS	100		/* of refused flushes: give up */
 
 static enum pmon_policy policy = PMON_LRU;
 
@@ -219,7 +220,7 @@ static unsigned int evict_line(struct pmon_budget *budget,
 	struct page *page = line->page;
 
 	if (READ_ONCE(policy) == PMON_LRU && !force &&
-	    TestClearPageReferenced(page)) {
+	    folio_test_clear_referenced(page_folio(page))) {
 		pmon_count(rotations);
 		keep(line);
 		return 0;
@@ -292,9 +293,9 @@ void pmon_evict_work(struct work_struct *work)
 			WRITE_ONCE(budget->stalled, true);
 			wake_up_all(&budget->free_wait);
 			pr_err_ratelimited("memory hosts refuse dirty pages: no line of %lu freed for %u ms\n",
-					   budget->used, 10 * STALL_ROUNDS);
+					   budget->used, IDLE_MS * STALL_ROUNDS);
 			break;
 		}
-		msleep(10);
+		msleep(IDLE_MS);
 	}
 }

@@ -54,7 +54,7 @@ static vm_fault_t wait_for_page(struct vm_fault *vmf, struct page *page)
 static vm_fault_t fault_sigbus(struct vm_fault *vmf, struct pmon_space *space,
 			       const char *why)
 {
-	struct lite_peer *home = smp_load_acquire(&space->home);
+	struct lite_peer *home = pmon_space_home(space);
 	__be32 addr = home ? cpu_to_be32(lite_peer_node(home)) : 0;
 
 	pmon_count(sigbus);
@@ -141,7 +141,7 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 	 * The evictor reads "accessed" from what unmapping sets; start from
 	 * clear, see evict.c.
 	 */
-	ClearPageReferenced(page);
+	folio_clear_referenced(page_folio(page));
 	pmon_count(soft_faults);
 	return fault_done(vmf, page);
 }

@@ -184,7 +184,7 @@ struct pmon_budget {
 	unsigned long high;
 	unsigned long used;
 	unsigned long peak;
-	spinlock_t lru_lock;
+	spinlock_t lru_lock;		/* protects lru and its lines' entry */
 	struct list_head lru;
 	wait_queue_head_t free_wait;
 	bool stalled;
@@ -201,7 +201,6 @@ void pmon_budget_touch_tail(struct pmon_budget *budget, struct pmon_line *line);
 void pmon_budget_unlink(struct pmon_line *line);
 void pmon_budget_need_lines(struct pmon_budget *budget);
 bool pmon_budget_may_alloc(struct pmon_budget *budget);
-
 
 /* ---- evict.c --------------------------------------------------------------- */
 
@@ -221,7 +220,7 @@ const char *pmon_policy_name(void);
  * @moves: a MOVE is in the log: fetches must wait for a sync
  */
 struct pmon_changes {
-	struct mutex lock;
+	struct mutex lock;		/* short: never across an RPC */
 	struct maple_tree known;
 	unsigned int pending;
 	struct list_head log;
@@ -276,7 +275,7 @@ struct pmon_space {
 	struct maple_tree backing;
 	struct list_head backings;
 	struct pmon_changes changes;
-	struct mutex stream_lock;
+	struct mutex stream_lock;	/* across RPCs: see the head */
 	struct lite_peer *home;
 	u64 seq;
 	bool attached;
@@ -305,6 +304,13 @@ void pmon_space_lose(struct pmon_space *space);
 void pmon_spaces_lose_home(u32 node);
 void pmon_spaces_for_each(int (*fn)(struct pmon_space *space, void *arg),
 			  void *arg);
+
+/* NULL until something had to be sent; from then on it stays the same. */
+static inline struct lite_peer *pmon_space_home(struct pmon_space *space)
+{
+	/* Pairs with the release in stream.c: the peer is complete. */
+	return smp_load_acquire(&space->home);
+}
 
 static inline struct pmon_space *pmon_vma_space(const struct vm_area_struct *vma)
 {

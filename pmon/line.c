@@ -18,7 +18,7 @@
 #define ZOMBIE_INTERVAL	(HZ / 10)
 
 static struct {
-	spinlock_t lock;
+	spinlock_t lock;	/* protects all of it and budget->used */
 	struct list_head free;
 	struct list_head zombies;
 	unsigned long nr_free;
@@ -152,8 +152,8 @@ void pmon_line_release(struct pmon_line *line)
 	page->index = 0;
 	ClearPageDirty(page);
 	ClearPageUptodate(page);
-	ClearPageReferenced(page);
-	ClearPageActive(page);
+	folio_clear_referenced(page_folio(page));
+	folio_clear_active(page_folio(page));
 	unlock_page(page);
 	line_return(line);
 }

@@ -56,7 +56,7 @@ struct dump {
 
 static int put_space(struct sk_buff *msg, struct pmon_space *space)
 {
-	struct lite_peer *home = smp_load_acquire(&space->home);
+	struct lite_peer *home = pmon_space_home(space);
 	struct nlattr *nest = nla_nest_start(msg, SK_ATTR_SPACE);
 
 	if (!nest ||
@@ -124,7 +124,7 @@ static int tag_refuse(struct genl_info *info, int err, unsigned long limit)
 	return err;
 }
 
-static int tag(struct sk_buff *skb, struct genl_info *info)
+static int tag_caller(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *bytes = info->attrs[SK_ATTR_EXCACHE_BYTES];
 	struct pmon_budget *budget;
@@ -154,7 +154,7 @@ static int tag(struct sk_buff *skb, struct genl_info *info)
 	return ret ? tag_refuse(info, ret, limit) : 0;
 }
 
-static int set(struct sk_buff *skb, struct genl_info *info)
+static int change_settings(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *name = info->attrs[SK_ATTR_POLICY];
 
@@ -177,8 +177,8 @@ static int set(struct sk_buff *skb, struct genl_info *info)
 static const struct genl_ops pmon_ops[] = {
 	{ .cmd = SK_CMD_GET_COUNTERS, .doit = get_counters },
 	{ .cmd = SK_CMD_GET_SPACES, .dumpit = get_spaces },
-	{ .cmd = SK_CMD_TAG, .doit = tag },
-	{ .cmd = SK_CMD_SET, .doit = set },
+	{ .cmd = SK_CMD_TAG, .doit = tag_caller },
+	{ .cmd = SK_CMD_SET, .doit = change_settings },
 };
 
 static struct genl_family pmon_family = {

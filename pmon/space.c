@@ -281,7 +281,7 @@ struct lose_home {
 static int lose_if_home(struct pmon_space *space, void *arg)
 {
 	struct lose_home *lose = arg;
-	struct lite_peer *home = smp_load_acquire(&space->home);
+	struct lite_peer *home = pmon_space_home(space);
 
 	/* A space that never sent anything has lost nothing. */
 	if (home && lite_peer_node(home) == lose->node && READ_ONCE(space->attached))

@@ -28,6 +28,7 @@ struct maps_message {
 	struct mmon_maps head;
 	struct mmon_change change[MMON_MAPS_MAX];
 };
+
 static_assert(sizeof(struct maps_message) <= LITE_BODY_MAX);
 
 static int stream_home(struct pmon_space *space)

@@ -25,6 +25,7 @@ struct gmm_report {
 	__le32 services;	/* bit (1 << enum lite_service) */
 	__le32 reserved;
 };
+
 static_assert(sizeof(struct gmm_report) == 32);
 
 /** struct gmm_host - one row of the answer */
@@ -37,6 +38,7 @@ struct gmm_host {
 	__le32 age_ms;		/* since its last report */
 	__le32 reserved;
 };
+
 static_assert(sizeof(struct gmm_host) == 40);
 
 /** struct gmm_hosts - hosts with a valid lease, the asking one included */
@@ -45,6 +47,7 @@ struct gmm_hosts {
 	__le32 lease_ms;	/* report at least three times as often */
 	struct gmm_host host[];
 };
+
 static_assert(sizeof(struct gmm_hosts) == 8);
 
 #endif /* GMM_WIRE_H */

@@ -19,12 +19,13 @@
 #ifndef MMON_WIRE_H
 #define MMON_WIRE_H
 
+#include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/types.h>
 
 #define MMON_PAGE_SHIFT		12
 #define MMON_PAGE_SIZE		4096u
-#define MMON_ADDR_MAX		(1ULL << 47)	/* user half, exclusive */
+#define MMON_ADDR_MAX		BIT_ULL(47)	/* user half, exclusive */
 #define MMON_FETCH_MAX		16		/* pages in one fetch */
 #define MMON_FLUSH_MAX		15		/* pages in one flush */
 #define MMON_MAPS_MAX		64		/* changes in one request */
@@ -64,6 +65,7 @@ struct mmon_change {
 	__le64 end;		/* exclusive, page aligned, <= MMON_ADDR_MAX */
 	__le64 to;		/* MOVE only, else 0 */
 };
+
 static_assert(sizeof(struct mmon_change) == 32);
 
 /** struct mmon_maps - changes of the vma tree, applied in order.
@@ -75,6 +77,7 @@ struct mmon_maps {
 	__le32 nr;		/* changes that follow, 1..MMON_MAPS_MAX */
 	__le32 reserved;
 };
+
 static_assert(sizeof(struct mmon_maps) == 24);
 
 struct mmon_flush_page {
@@ -82,6 +85,7 @@ struct mmon_flush_page {
 	__le32 crc;		/* crc32c of the page, seed ~0, not inverted */
 	__le32 reserved;
 };
+
 static_assert(sizeof(struct mmon_flush_page) == 16);
 
 /** struct mmon_flush - dirty pages; payload page i belongs to entry i.
@@ -94,6 +98,7 @@ struct mmon_flush {
 	__le32 nr;		/* 1..MMON_FLUSH_MAX, == payload pages */
 	__le32 reserved;
 };
+
 static_assert(sizeof(struct mmon_flush) == 24);
 
 /** struct mmon_fetch - pages wanted, placed into the caller's direct pages.
@@ -105,6 +110,7 @@ struct mmon_fetch {
 	__le32 nr;		/* 1..MMON_FETCH_MAX, == direct pages */
 	__le32 reserved;
 };
+
 static_assert(sizeof(struct mmon_fetch) == 16);
 
 /** struct mmon_clone - fork: vmas and frames of [start, end) of @asid appear
@@ -120,12 +126,14 @@ struct mmon_clone {
 	__le64 end;
 	__le64 reserved;
 };
+
 static_assert(sizeof(struct mmon_clone) == 48);
 
 /** struct mmon_exit - frees the address space; unknown asids are no error */
 struct mmon_exit {
 	__le64 asid;
 };
+
 static_assert(sizeof(struct mmon_exit) == 8);
 
 #endif /* MMON_WIRE_H */
