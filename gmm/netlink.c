@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Generic netlink family "gmm": counters, to be read.
+ */
+#include <linux/module.h>
+#include <net/genetlink.h>
+
+#include "internal.h"
+#include "uapi/splitkernel.h"
+
+static struct genl_family family;
+
+/* The command takes no attribute: each one is refused. */
+static const struct nla_policy no_attributes[SK_ATTR_MAX + 1];
+
+static int get_counters(struct sk_buff *skb, struct genl_info *info)
+{
+	struct sk_buff *msg = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	struct lite_counter table[GMM_COUNTERS];
+	void *head;
+	int err = -EMSGSIZE;
+
+	if (!msg)
+		return -ENOMEM;
+	head = genlmsg_put_reply(msg, info, &family, 0, SK_CMD_GET_COUNTERS);
+	if (head)
+		err = lite_nl_put_counters(msg, table, gmm_serve_counters(table));
+	if (err) {
+		NL_SET_ERR_MSG(info->extack, "the counters do not fit a message");
+		nlmsg_free(msg);
+		return err;
+	}
+	genlmsg_end(msg, head);
+	return genlmsg_reply(msg, info);
+}
+
+static const struct genl_ops ops[] = {
+	{
+		.cmd = SK_CMD_GET_COUNTERS,
+		.doit = get_counters,
+		.policy = no_attributes,
+		.maxattr = SK_ATTR_MAX,
+	},
+};
+
+static struct genl_family family __ro_after_init = {
+	.name = SK_FAMILY_GMM,
+	.version = SK_GENL_VERSION,
+	.module = THIS_MODULE,
+	.ops = ops,
+	.n_ops = ARRAY_SIZE(ops),
+	.resv_start_op = SK_CMD_GET_COUNTERS,
+};
+
+/** gmm_netlink_start - register the family. Return: 0 or errno. */
+int gmm_netlink_start(void)
+{
+	int err = genl_register_family(&family);
+
+	if (err)
+		pr_err("cannot register netlink family " SK_FAMILY_GMM ": error %d\n",
+		       err);
+	return err;
+}
+
+void gmm_netlink_stop(void)
+{
+	genl_unregister_family(&family);
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What mmon counts, and what it calls the reasons for which it refuses.
+ */
+#include <linux/errno.h>
+#include <linux/kernel.h>
+
+#include "internal.h"
+
+static const char * const counter_name[MMON_C_NR] = {
+	[MMON_C_FETCHES]		= "fetches",
+	[MMON_C_FETCH_PAGES]		= "fetch_pages",
+	[MMON_C_FETCH_ABSENT]		= "fetch_absent",
+	[MMON_C_FLUSHES]		= "flushes",
+	[MMON_C_FLUSH_PAGES]		= "flush_pages",
+	[MMON_C_MAPS]			= "maps",
+	[MMON_C_CLONES]			= "clones",
+	[MMON_C_EXITS]			= "exits",
+	[MMON_C_REPEATS]		= "repeats",
+	[MMON_C_SPACES_LOST]		= "spaces_lost",
+	[MMON_C_REFUSED]		= "refused",
+	[MMON_C_REFUSED_MALFORMED]	= "refused_malformed",
+	[MMON_C_REFUSED_OWNER]		= "refused_owner",
+	[MMON_C_REFUSED_RANGE]		= "refused_range",
+	[MMON_C_REFUSED_PERMISSION]	= "refused_permission",
+	[MMON_C_REFUSED_NO_FRAMES]	= "refused_no_frames",
+	[MMON_C_REFUSED_SEQUENCE]	= "refused_sequence",
+	[MMON_C_REFUSED_CHECKSUM]	= "refused_checksum",
+	[MMON_C_REFUSED_UNKNOWN]	= "refused_unknown",
+	[MMON_C_REFUSED_NO_MEMORY]	= "refused_no_memory",
+};
+
+static const struct {
+	int err;
+	enum mmon_counter counter;
+	const char *text;
+} refusal[] = {
+	{ -EBADMSG, MMON_C_REFUSED_MALFORMED, "malformed" },
+	{ -EOPNOTSUPP, MMON_C_REFUSED_MALFORMED, "unknown operation" },
+	{ -EPERM, MMON_C_REFUSED_OWNER, "belongs to another host" },
+	{ -EFAULT, MMON_C_REFUSED_RANGE, "outside every vma" },
+	{ -EACCES, MMON_C_REFUSED_PERMISSION, "not permitted by the vma" },
+	{ -ENOSPC, MMON_C_REFUSED_NO_FRAMES, "no frames left" },
+	{ -EPROTO, MMON_C_REFUSED_SEQUENCE, "sequence number skips some" },
+	{ -EILSEQ, MMON_C_REFUSED_CHECKSUM, "content does not match its checksum" },
+	{ -ENOENT, MMON_C_REFUSED_UNKNOWN, "unknown address space" },
+	{ -ENOMEM, MMON_C_REFUSED_NO_MEMORY, "no kernel memory" },
+};
+
+void mmon_count(struct mmon *m, enum mmon_counter which, u64 n)
+{
+	atomic64_add(n, &m->counter[which]);
+}
+
+/** mmon_count_refusal - a request was answered with @err */
+void mmon_count_refusal(struct mmon *m, int err)
+{
+	unsigned int i;
+
+	mmon_count(m, MMON_C_REFUSED, 1);
+	for (i = 0; i < ARRAY_SIZE(refusal); i++)
+		if (refusal[i].err == err)
+			mmon_count(m, refusal[i].counter, 1);
+}
+
+/** mmon_refusal_text - @err in words */
+const char *mmon_refusal_text(int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(refusal); i++)
+		if (refusal[i].err == err)
+			return refusal[i].text;
+	return "unexpected error";
+}
+
+/**
+ * mmon_counters_read - all counters with their names
+ * @m: the monitor
+ * @table: room for MMON_GAUGES + MMON_C_NR entries
+ *
+ * Return: how many were written.
+ */
+int mmon_counters_read(struct mmon *m, struct lite_counter *table)
+{
+	u32 peak, used = mmon_pool_used(&m->pool, &peak);
+	int i, n = 0;
+
+	table[n++] = (struct lite_counter){ "frames_total", m->pool.capacity };
+	table[n++] = (struct lite_counter){ "frames_free",
+					    m->pool.capacity - used };
+	table[n++] = (struct lite_counter){ "frames_peak_used", peak };
+	table[n++] = (struct lite_counter){ "spaces",
+					    atomic_read(&m->nr_spaces) };
+	for (i = 0; i < MMON_C_NR; i++) {
+		table[n].name = counter_name[i];
+		table[n++].value = atomic64_read(&m->counter[i]);
+	}
+	return n;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Storing dirty pages: all of a request or none of it.
+ *
+ * The peer can overwrite the payload while it is read, so the payload is copied
+ * into fresh frames and the copies are checked. Nobody sees them until then.
+ */
+#include <linux/crc32c.h>
+#include <linux/kernel.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+static unsigned long index_of(const struct mmon_flush_in *in, u32 i)
+{
+	return in->addr[i] >> MMON_PAGE_SHIFT;
+}
+
+static int check_vmas(struct mmon_space *space, const struct mmon_flush_in *in)
+{
+	const struct mmon_vmas *vmas = mmon_space_vmas(space);
+	int err = 0;
+	u32 i;
+
+	for (i = 0; !err && i < in->nr; i++)
+		err = mmon_vmas_check(vmas, in->addr[i], MMON_PROT_WRITE);
+	return err;
+}
+
+/*
+ * Pages whose frame is in no other page map: replacing it frees it. That stays
+ * so while space->lock is held.
+ */
+static u32 count_exclusive(struct mmon_space *space,
+			   const struct mmon_flush_in *in)
+{
+	struct mmon_frame *frame;
+	u32 i, n = 0;
+
+	lockdep_assert_held(&space->lock);
+	for (i = 0; i < in->nr; i++) {
+		frame = mmon_entry_frame(xa_load(&space->pages, index_of(in, i)));
+		n += frame && atomic_read(&frame->maps) == 1;
+	}
+	return n;
+}
+
+static int fill(struct mmon *m, const struct mmon_flush_in *in,
+		struct mmon_frame **fresh)
+{
+	void *data;
+	u32 i;
+
+	for (i = 0; i < in->nr; i++) {
+		data = mmon_frame_data(&m->pool, fresh[i]);
+		memcpy(data, in->payload + i * MMON_PAGE_SIZE, MMON_PAGE_SIZE);
+		if (crc32c(~0, data, MMON_PAGE_SIZE) != in->crc[i])
+			return -EILSEQ;
+	}
+	return 0;
+}
+
+static int reserve(struct mmon_space *space, const struct mmon_flush_in *in)
+{
+	int err = 0;
+	u32 i, n;
+
+	for (n = 0; !err && n < in->nr; n++)
+		err = mmon_space_reserve(space, index_of(in, n));
+	for (i = 0; err && i < n; i++)
+		mmon_space_unreserve(space, index_of(in, i), index_of(in, i));
+	return err;
+}
+
+/* All slots are reserved: nothing here can fail. */
+static void publish(struct mmon *m, struct mmon_space *space,
+		    const struct mmon_flush_in *in, struct mmon_frame **fresh,
+		    u32 exclusive)
+{
+	struct mmon_frame *old;
+	u32 i, freed = 0;
+
+	lockdep_assert_held(&space->lock);
+	for (i = 0; i < in->nr; i++) {
+		atomic_set(&fresh[i]->maps, 1);
+		old = mmon_entry_frame(xa_store(&space->pages, index_of(in, i),
+						fresh[i], GFP_KERNEL));
+		if (old)
+			freed += mmon_frame_unmap(&m->pool, old);
+		else
+			space->frames++;
+	}
+	/* The charge of the exclusive ones passed to the fresh frames. */
+	mmon_pool_uncharge(&m->pool, freed - exclusive);
+	space->seq++;
+}
+
+static int store(struct mmon *m, struct mmon_space *space,
+		 const struct mmon_flush_in *in)
+{
+	struct mmon_frame *fresh[MMON_FLUSH_MAX];
+	u32 exclusive;
+	int err;
+
+	lockdep_assert_held(&space->lock);
+	err = check_vmas(space, in);
+	if (err)
+		return err;
+	exclusive = count_exclusive(space, in);
+	err = mmon_pool_take(&m->pool, in->nr, in->nr - exclusive, fresh);
+	if (err)
+		return err;
+	err = fill(m, in, fresh);
+	if (!err)
+		err = reserve(space, in);
+	if (err) {
+		mmon_pool_untake(&m->pool, in->nr, in->nr - exclusive, fresh);
+		return err;
+	}
+	publish(m, space, in, fresh, exclusive);
+	return 0;
+}
+
+/**
+ * mmon_flush - store pages
+ * @m: the monitor
+ * @owner: who asks
+ * @in: checked by the caller: addresses are valid and differ
+ *
+ * Return: 0; 1: a repeat; negative errno: nothing was changed.
+ */
+int mmon_flush(struct mmon *m, const struct mmon_owner *owner,
+	       const struct mmon_flush_in *in)
+{
+	struct mmon_space *space = mmon_space_get(m, in->asid);
+	int ret = -EPERM;
+
+	if (!space)
+		return -ENOENT;
+	if (mmon_space_owned(space, owner)) {
+		mutex_lock(&space->lock);
+		ret = space->dead ? -ENOENT :
+				    mmon_space_sequence(space, in->seq);
+		if (!ret)
+			ret = store(m, space, in);
+		mutex_unlock(&space->lock);
+	}
+	mmon_space_put(space);
+	return ret;
+}

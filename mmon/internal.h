@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * mmon: the memory monitor, inside.
+ *
+ * What there is
+ *	A pool of frames, an address space per asid, and five requests. A space
+ *	has an array of vmas (which ranges exist, what they permit) and a page
+ *	map (address >> 12 to frame).
+ *
+ * A frame's content never changes while anybody can see it
+ *	A flush fills fresh frames, checks them, and only then puts them into the
+ *	page map in the place of the old ones. So a torn payload never replaces
+ *	good data, a frame shared after a fork is never written in place, and a
+ *	fetch may read a frame without any lock.
+ *
+ * Lock order
+ *	space->lock (of two spaces the one with the smaller asid first)
+ *	    xa_lock of space->pages, xa_lock of mmon->spaces
+ *	    pool->lock (bottom halves disabled)
+ *
+ * Who may run at once
+ *	MAPS, FLUSH, CLONE and EXIT run in process context under space->lock.
+ *	FETCH runs in softirq context under RCU alone: it looks a frame up, takes
+ *	a reference unless the count is zero, and looks again; only if the page
+ *	map still has that frame is it the page's. The reference is dropped when
+ *	the network no longer reads the frame. Until then the frame is not reused.
+ *
+ * Ownership
+ *	The table of spaces holds one reference on a space, each running request
+ *	another. The memory of a space and of its vma array is freed by RCU.
+ *	A frame's count is 1 while it is in at least one page map, plus 1 for each
+ *	fetch that reads it; @maps counts the page maps.
+ *
+ * All files but main, serve, netlink and trace compile in userspace as well
+ * (tests/unit).
+ */
+#ifndef MMON_INTERNAL_H
+#define MMON_INTERNAL_H
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#include "lite_rpc.h"
+#include "mmon_wire.h"
+
+#define MMON_MB_FRAMES		(1u << (20 - MMON_PAGE_SHIFT))
+#define MMON_RESERVE		64u	/* frames beyond the capacity */
+#define MMON_REGION_FRAMES	65536u	/* in one lite_region */
+#define MMON_VMAS_MAX		65536u	/* in one space */
+#define MMON_SPACES_MAX		65536
+
+/* ---- counters.c ----------------------------------------------------------- */
+
+/** enum mmon_counter - events that are counted; names in counters.c, docs/ */
+enum mmon_counter {
+	MMON_C_FETCHES,
+	MMON_C_FETCH_PAGES,
+	MMON_C_FETCH_ABSENT,
+	MMON_C_FLUSHES,
+	MMON_C_FLUSH_PAGES,
+	MMON_C_MAPS,
+	MMON_C_CLONES,
+	MMON_C_EXITS,
+	MMON_C_REPEATS,
+	MMON_C_SPACES_LOST,
+	MMON_C_REFUSED,
+	MMON_C_REFUSED_MALFORMED,
+	MMON_C_REFUSED_OWNER,
+	MMON_C_REFUSED_RANGE,
+	MMON_C_REFUSED_PERMISSION,
+	MMON_C_REFUSED_NO_FRAMES,
+	MMON_C_REFUSED_SEQUENCE,
+	MMON_C_REFUSED_CHECKSUM,
+	MMON_C_REFUSED_UNKNOWN,
+	MMON_C_REFUSED_NO_MEMORY,
+	MMON_C_NR,
+};
+
+#define MMON_GAUGES	4	/* counters that are read from the pool, spaces */
+
+struct mmon;
+
+void mmon_count(struct mmon *m, enum mmon_counter which, u64 n);
+void mmon_count_refusal(struct mmon *m, int err);
+const char *mmon_refusal_text(int err);
+int mmon_counters_read(struct mmon *m, struct lite_counter *table);
+
+/* ---- pool.c ----------------------------------------------------------------- */
+
+/**
+ * struct mmon_frame - 4 KiB of the pool
+ * @ref: 0: free. Else 1 if @maps > 0 or a flush fills it, plus fetches
+ * @maps: page maps that have it; grows only under the lock of a space that
+ *	has it already, so a holder of such a lock that reads 1 can rely on it
+ * @next: free frames: index of the next one. Protected by pool->lock.
+ */
+struct mmon_frame {
+	refcount_t ref;
+	union {
+		atomic_t maps;
+		u32 next;
+	};
+};
+
+/**
+ * struct mmon_pool - all frames
+ * @frame, @page, @region: set when created. One page more than frames: the
+ *	last is always zero and stands for pages that a fetch did not find.
+ * @capacity: frames that may be in page maps
+ * @total: @capacity + MMON_RESERVE; the reserve is for the fresh frames of
+ *	flushes and for replaced frames that a fetch still reads
+ * @wait: woken when a frame becomes free
+ * @lock: protects what follows
+ * @free_head: list of free frames, @total if empty
+ * @nr_free: its length
+ * @charged: distinct frames in page maps, those reserved by a running flush
+ *	included; <= @capacity
+ * @peak: highest @charged so far
+ */
+struct mmon_pool {
+	struct mmon_frame *frame;
+	struct page **page;
+	struct lite_region **region;
+	u32 nr_regions;
+	u32 capacity;
+	u32 total;
+	wait_queue_head_t wait;
+	spinlock_t lock;	/* the free list and the charge */
+	u32 free_head;
+	u32 nr_free;
+	u32 charged;
+	u32 peak;
+};
+
+int mmon_pool_create(struct mmon_pool *pool, u32 capacity);
+void mmon_pool_drain(struct mmon_pool *pool);
+void mmon_pool_destroy(struct mmon_pool *pool);
+
+int mmon_pool_take(struct mmon_pool *pool, u32 nr, u32 charge,
+		   struct mmon_frame **frames);
+void mmon_pool_untake(struct mmon_pool *pool, u32 nr, u32 charge,
+		      struct mmon_frame **frames);
+void mmon_pool_uncharge(struct mmon_pool *pool, u32 nr);
+u32 mmon_pool_used(struct mmon_pool *pool, u32 *peak);
+
+bool mmon_frame_tryget(struct mmon_frame *frame);
+void mmon_frame_put(struct mmon_pool *pool, struct mmon_frame *frame);
+bool mmon_frame_unmap(struct mmon_pool *pool, struct mmon_frame *frame);
+void *mmon_frame_data(struct mmon_pool *pool, const struct mmon_frame *frame);
+void mmon_frame_sge(struct mmon_pool *pool, const struct mmon_frame *frame,
+		    struct lite_sge *sge);
+
+/* ---- vmas.c ----------------------------------------------------------------- */
+
+#define MMON_UNMAPPED	(-1)	/* as @prot of mmon_vmas_set() */
+
+/** struct mmon_vma - [@start, @end) is mapped with @prot (MMON_PROT_*) */
+struct mmon_vma {
+	u64 start;
+	u64 end;
+	u32 prot;
+};
+
+/**
+ * struct mmon_vmas - the vmas of a space: sorted, disjoint, as few as possible
+ *
+ * Immutable once readers can see it; a change makes a new one. That makes a
+ * request with 64 changes all or nothing with one allocation, and a lookup is
+ * a binary search without retries.
+ */
+struct mmon_vmas {
+	struct rcu_head rcu;
+	u32 nr;
+	u32 max;
+	struct mmon_vma vma[];
+};
+
+struct mmon_vmas *mmon_vmas_copy(const struct mmon_vmas *old, u32 changes);
+void mmon_vmas_set(struct mmon_vmas *vmas, u64 start, u64 end, int prot);
+u32 mmon_vmas_count(const struct mmon_vmas *vmas, u64 start, u64 end);
+void mmon_vmas_clone(struct mmon_vmas *to, const struct mmon_vmas *from,
+		     u64 start, u64 end);
+int mmon_vmas_check(const struct mmon_vmas *vmas, u64 addr, u32 prot);
+
+/* ---- space.c ---------------------------------------------------------------- */
+
+/**
+ * struct mmon_space - one address space
+ * @asid, @node, @incarnation: set when created
+ * @ref: the table's and the running requests' references
+ * @lock: protects what follows against other writers
+ * @dead: no longer in the table; a request that meets it starts over
+ * @seq: number of the last change that was applied
+ * @frames: entries of @pages that are frames
+ * @vmas: NULL: none. Read under RCU.
+ * @pages: address >> MMON_PAGE_SHIFT to struct mmon_frame, or a value entry
+ *	that only reserves the slot. Read under RCU.
+ */
+struct mmon_space {
+	u64 asid;
+	u64 incarnation;
+	u32 node;
+	bool dead;
+	struct kref ref;
+	struct mutex lock;	/* writers */
+	u64 seq;
+	u64 frames;
+	struct mmon_vmas __rcu *vmas;
+	struct xarray pages;
+	struct rcu_head rcu;
+};
+
+/** struct mmon_owner - who asks */
+struct mmon_owner {
+	u64 incarnation;
+	u32 node;
+};
+
+#define MMON_RESERVED	xa_mk_value(0)	/* slot that cannot fail to be stored */
+
+static inline struct mmon_frame *mmon_entry_frame(void *entry)
+{
+	return xa_is_value(entry) ? NULL : entry;
+}
+
+struct mmon_space *mmon_space_create(struct mmon *m, u64 asid,
+				     const struct mmon_owner *owner);
+int mmon_space_publish(struct mmon *m, struct mmon_space *space);
+struct mmon_space *mmon_space_get(struct mmon *m, u64 asid);
+void mmon_space_put(struct mmon_space *space);
+bool mmon_space_owned(const struct mmon_space *space,
+		      const struct mmon_owner *owner);
+int mmon_space_sequence(struct mmon_space *space, u64 seq);
+void mmon_space_clear(struct mmon *m, struct mmon_space *space);
+bool mmon_space_remove(struct mmon *m, struct mmon_space *space);
+u64 mmon_spaces_drop(struct mmon *m, const u32 *node);
+
+struct mmon_vmas *mmon_space_vmas(struct mmon_space *space);
+void mmon_space_set_vmas(struct mmon_space *space, struct mmon_vmas *vmas);
+int mmon_space_reserve(struct mmon_space *space, unsigned long index);
+void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
+			  unsigned long last);
+void mmon_space_drop(struct mmon *m, struct mmon_space *space,
+		     unsigned long first, unsigned long last, bool keep);
+struct mmon_frame *mmon_space_find(struct mmon *m, struct mmon_space *space,
+				   unsigned long index);
+
+/* ---- maps.c, flush.c, clone.c ------------------------------------------------ */
+
+/** struct mmon_flush_in - a decoded flush */
+struct mmon_flush_in {
+	u64 asid;
+	u64 seq;
+	u32 nr;
+	u64 addr[MMON_FLUSH_MAX];
+	u32 crc[MMON_FLUSH_MAX];
+	const u8 *payload;
+};
+
+int mmon_maps(struct mmon *m, const struct mmon_owner *owner, u64 asid, u64 seq,
+	      const struct mmon_change *changes, u32 nr);
+int mmon_flush(struct mmon *m, const struct mmon_owner *owner,
+	       const struct mmon_flush_in *in);
+int mmon_clone(struct mmon *m, const struct mmon_owner *owner,
+	       const struct mmon_clone *msg);
+
+/* ---- request.c ---------------------------------------------------------------- */
+
+/**
+ * struct mmon_pages - what a fetch found
+ * @nr: pages asked for
+ * @found: bit i: frame[i] is there, and referenced
+ */
+struct mmon_pages {
+	u32 nr;
+	u32 found;
+	struct mmon_frame *frame[MMON_FETCH_MAX];
+};
+
+int mmon_handle(struct mmon *m, const struct lite_request *req,
+		struct mmon_pages *pages);
+u64 mmon_request_asid(const struct lite_request *req);
+void mmon_pages_put(struct mmon *m, const struct mmon_pages *pages);
+
+/* ---- everything ----------------------------------------------------------------- */
+
+/**
+ * struct mmon - the memory monitor of this host
+ * @spaces: asid to struct mmon_space. Read under RCU.
+ * @nr_spaces: in @spaces
+ */
+struct mmon {
+	struct mmon_pool pool;
+	struct xarray spaces;
+	atomic_t nr_spaces;
+	atomic64_t counter[MMON_C_NR];
+};
+
+void mmon_init(struct mmon *m);
+
+/* ---- kernel only ------------------------------------------------------------------ */
+
+int mmon_serve_start(struct mmon *m);
+void mmon_serve_stop(void);
+int mmon_netlink_start(struct mmon *m);
+void mmon_netlink_stop(void);
+
+#endif /* MMON_INTERNAL_H */

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The frames of this host: allocated when the module is loaded, given back when
+ * it is unloaded, never more and never fewer.
+ *
+ * Two books are kept. The free list says which frames are unused. The charge
+ * says how many distinct frames are in page maps; it is what the capacity
+ * limits. Between the two lies the reserve: a flush fills fresh frames before
+ * it gives up the old ones, so overwriting pages must work when the capacity is
+ * used up. Such a flush charges only what it adds, takes its fresh frames from
+ * the reserve, and the frames it replaces go back to it. If the reserve is
+ * empty for the moment, because other flushes have it or fetches still read
+ * replaced frames, the flush waits: it holds no frames while it does, and what
+ * it waits for ends by itself.
+ *
+ * A fresh frame is overwritten in full before anybody can see it, so frames are
+ * not cleared.
+ */
+#include <linux/err.h>
+#include <linux/gfp.h>
+#include <linux/jiffies.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/printk.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "internal.h"
+
+#define TAKE_TIMEOUT	HZ
+/* Fail rather than have processes killed for the pool. */
+#define POOL_GFP	(GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+
+static u32 frame_index(struct mmon_pool *pool, const struct mmon_frame *frame)
+{
+	return frame - pool->frame;
+}
+
+static void push_free(struct mmon_pool *pool, struct mmon_frame *frame)
+{
+	lockdep_assert_held(&pool->lock);
+	frame->next = pool->free_head;
+	pool->free_head = frame_index(pool, frame);
+	pool->nr_free++;
+}
+
+static void free_pages_array(struct mmon_pool *pool)
+{
+	u32 i;
+
+	for (i = 0; i <= pool->total && pool->page[i]; i++) {
+		__free_page(pool->page[i]);
+		if (!(i % 1024))
+			cond_resched();
+	}
+	kvfree(pool->page);
+	pool->page = NULL;
+}
+
+static int alloc_pages_array(struct mmon_pool *pool)
+{
+	u32 i;
+
+	pool->page = kvcalloc(pool->total + 1, sizeof(*pool->page), POOL_GFP);
+	if (!pool->page)
+		return -ENOMEM;
+	for (i = 0; i <= pool->total; i++) {
+		pool->page[i] = alloc_page(i < pool->total ? POOL_GFP :
+					   POOL_GFP | __GFP_ZERO);
+		if (!pool->page[i]) {
+			free_pages_array(pool);
+			return -ENOMEM;
+		}
+		if (!(i % 1024))
+			cond_resched();
+	}
+	return 0;
+}
+
+static void destroy_regions(struct mmon_pool *pool)
+{
+	while (pool->nr_regions)
+		lite_region_destroy(pool->region[--pool->nr_regions]);
+	kfree(pool->region);
+	pool->region = NULL;
+}
+
+static int create_regions(struct mmon_pool *pool)
+{
+	u32 pages = pool->total + 1, first, nr;
+	struct lite_region *region;
+
+	pool->region = kcalloc(DIV_ROUND_UP(pages, MMON_REGION_FRAMES),
+			       sizeof(*pool->region), GFP_KERNEL);
+	if (!pool->region)
+		return -ENOMEM;
+	for (first = 0; first < pages; first += nr) {
+		nr = min(pages - first, MMON_REGION_FRAMES);
+		region = lite_region_create(&pool->page[first], nr, 0);
+		if (IS_ERR(region)) {
+			destroy_regions(pool);
+			return PTR_ERR(region);
+		}
+		pool->region[pool->nr_regions++] = region;
+	}
+	return 0;
+}
+
+/**
+ * mmon_pool_create - allocate the frames and make them usable for transfers
+ * @pool: the pool
+ * @capacity: frames that address spaces may use together
+ *
+ * Context: process. Return: 0 or negative errno; nothing is left on error.
+ */
+int mmon_pool_create(struct mmon_pool *pool, u32 capacity)
+{
+	u32 i;
+	int err;
+
+	memset(pool, 0, sizeof(*pool));
+	spin_lock_init(&pool->lock);
+	init_waitqueue_head(&pool->wait);
+	pool->capacity = capacity;
+	pool->total = capacity + MMON_RESERVE;
+	pool->free_head = pool->total;
+
+	pool->frame = kvcalloc(pool->total, sizeof(*pool->frame), POOL_GFP);
+	if (!pool->frame)
+		return -ENOMEM;
+	err = alloc_pages_array(pool);
+	if (err)
+		goto out_frame;
+	err = create_regions(pool);
+	if (err)
+		goto out_pages;
+
+	spin_lock_bh(&pool->lock);
+	for (i = pool->total; i > 0; i--)
+		push_free(pool, &pool->frame[i - 1]);
+	spin_unlock_bh(&pool->lock);
+	return 0;
+
+out_pages:
+	free_pages_array(pool);
+out_frame:
+	kvfree(pool->frame);
+	pool->frame = NULL;
+	return err;
+}
+
+static bool all_free(struct mmon_pool *pool)
+{
+	bool ret;
+
+	spin_lock_bh(&pool->lock);
+	ret = pool->nr_free == pool->total;
+	spin_unlock_bh(&pool->lock);
+	return ret;
+}
+
+/**
+ * mmon_pool_drain - wait until the network reads no frame any more
+ * @pool: the pool
+ *
+ * All spaces are gone and no request runs: what is still out is held by
+ * replies whose sending has not completed.
+ */
+void mmon_pool_drain(struct mmon_pool *pool)
+{
+	int i;
+
+	for (i = 0; i < 12; i++) {
+		if (wait_event_timeout(pool->wait, all_free(pool), 10 * HZ))
+			return;
+		pr_warn("replies that still use frames delay the unloading\n");
+	}
+}
+
+/**
+ * mmon_pool_destroy - give the memory back
+ * @pool: the pool
+ *
+ * Frames that did not come back are a defect: it is reported, and the pool's
+ * memory is given up rather than given to somebody else.
+ */
+void mmon_pool_destroy(struct mmon_pool *pool)
+{
+	if (!all_free(pool) || pool->charged) {
+		pr_warn("defect: %u of %u frames did not come back, %u charged\n",
+			pool->total - pool->nr_free, pool->total, pool->charged);
+		return;
+	}
+	destroy_regions(pool);
+	free_pages_array(pool);
+	kvfree(pool->frame);
+	pool->frame = NULL;
+}
+
+static bool try_take(struct mmon_pool *pool, u32 nr, struct mmon_frame **frames)
+{
+	bool enough;
+	u32 i;
+
+	spin_lock_bh(&pool->lock);
+	enough = pool->nr_free >= nr;
+	for (i = 0; enough && i < nr; i++) {
+		frames[i] = &pool->frame[pool->free_head];
+		pool->free_head = frames[i]->next;
+		pool->nr_free--;
+	}
+	spin_unlock_bh(&pool->lock);
+	return enough;
+}
+
+static bool try_charge(struct mmon_pool *pool, u32 nr)
+{
+	bool fits;
+
+	spin_lock_bh(&pool->lock);
+	fits = nr <= pool->capacity - pool->charged;
+	if (fits) {
+		pool->charged += nr;
+		pool->peak = max(pool->peak, pool->charged);
+	}
+	spin_unlock_bh(&pool->lock);
+	return fits;
+}
+
+/** mmon_pool_uncharge - @nr frames left the last page map they were in */
+void mmon_pool_uncharge(struct mmon_pool *pool, u32 nr)
+{
+	spin_lock_bh(&pool->lock);
+	pool->charged -= nr;
+	spin_unlock_bh(&pool->lock);
+}
+
+/**
+ * mmon_pool_take - frames for a flush: all of them or none
+ * @pool: the pool
+ * @nr: frames wanted; each is returned with one reference and in no page map
+ * @charge: how many more frames than before will be in page maps, <= @nr
+ * @frames: array of @nr
+ *
+ * Context: process, may sleep for a second. Return: 0 or -ENOSPC.
+ */
+int mmon_pool_take(struct mmon_pool *pool, u32 nr, u32 charge,
+		   struct mmon_frame **frames)
+{
+	u32 i;
+
+	if (!try_charge(pool, charge))
+		return -ENOSPC;
+	if (!wait_event_timeout(pool->wait, try_take(pool, nr, frames),
+				TAKE_TIMEOUT)) {
+		mmon_pool_uncharge(pool, charge);
+		return -ENOSPC;
+	}
+	/*
+	 * Who sees the new count also sees that the frame left its former page
+	 * map. Pairs with the barrier in mmon_frame_tryget().
+	 */
+	smp_wmb();
+	for (i = 0; i < nr; i++) {
+		atomic_set(&frames[i]->maps, 0);
+		refcount_set(&frames[i]->ref, 1);
+	}
+	return 0;
+}
+
+/** mmon_pool_untake - undo mmon_pool_take(): the frames were not used */
+void mmon_pool_untake(struct mmon_pool *pool, u32 nr, u32 charge,
+		      struct mmon_frame **frames)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		mmon_frame_put(pool, frames[i]);
+	mmon_pool_uncharge(pool, charge);
+}
+
+/** mmon_pool_used - frames in page maps, and the most there ever were */
+u32 mmon_pool_used(struct mmon_pool *pool, u32 *peak)
+{
+	u32 used;
+
+	spin_lock_bh(&pool->lock);
+	used = pool->charged;
+	*peak = pool->peak;
+	spin_unlock_bh(&pool->lock);
+	return used;
+}
+
+/**
+ * mmon_frame_tryget - take a reference on a frame found in a page map
+ * @frame: the frame
+ *
+ * The frame may have been freed and taken into use elsewhere meanwhile, so the
+ * caller must look again whether the page map still has it.
+ */
+bool mmon_frame_tryget(struct mmon_frame *frame)
+{
+	if (!refcount_inc_not_zero(&frame->ref))
+		return false;
+	/* The second look comes after the count. See mmon_pool_take(). */
+	smp_mb__after_atomic();
+	return true;
+}
+
+/** mmon_frame_put - drop a reference. Context: any but hard interrupt. */
+void mmon_frame_put(struct mmon_pool *pool, struct mmon_frame *frame)
+{
+	if (!refcount_dec_and_test(&frame->ref))
+		return;
+	spin_lock_bh(&pool->lock);
+	push_free(pool, frame);
+	spin_unlock_bh(&pool->lock);
+	/* Orders the list against the look for sleepers. */
+	if (wq_has_sleeper(&pool->wait))
+		wake_up_all(&pool->wait);
+}
+
+/**
+ * mmon_frame_unmap - the frame left one page map
+ * @pool: the pool
+ * @frame: the frame
+ *
+ * Return: true: it was the last one; the caller uncharges it.
+ */
+bool mmon_frame_unmap(struct mmon_pool *pool, struct mmon_frame *frame)
+{
+	if (!atomic_dec_and_test(&frame->maps))
+		return false;
+	mmon_frame_put(pool, frame);
+	return true;
+}
+
+/** mmon_frame_data - the frame's 4096 bytes */
+void *mmon_frame_data(struct mmon_pool *pool, const struct mmon_frame *frame)
+{
+	return page_address(pool->page[frame_index(pool, frame)]);
+}
+
+/**
+ * mmon_frame_sge - the frame as the source of a transfer
+ * @pool: the pool
+ * @frame: NULL: the page that is always zero
+ * @sge: result
+ */
+void mmon_frame_sge(struct mmon_pool *pool, const struct mmon_frame *frame,
+		    struct lite_sge *sge)
+{
+	u32 index = frame ? frame_index(pool, frame) : pool->total;
+
+	sge->region = pool->region[index / MMON_REGION_FRAMES];
+	sge->page = index % MMON_REGION_FRAMES;
+}

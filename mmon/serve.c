@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Between lite_rpc and request.c: requests in, replies and events out.
+ *
+ * A fetch is answered where it arrives, in softirq context; everything else
+ * runs on lite_rpc's workqueue. The frames of a fetch stay referenced until
+ * lite_rpc has sent them.
+ */
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "internal.h"
+#include "trace.h"
+
+static struct mmon *server;
+
+static const char * const op_name[MMON_OP_MAX] = {
+	[0] = "unknown",
+	[MMON_OP_MAPS] = "maps",
+	[MMON_OP_FLUSH] = "flush",
+	[MMON_OP_FETCH] = "fetch",
+	[MMON_OP_CLONE] = "clone",
+	[MMON_OP_EXIT] = "exit",
+};
+
+/* ---- what the manager is told ------------------------------------------------ */
+
+static void publish(struct work_struct *work)
+{
+	struct mmon_pool *pool = &server->pool;
+	u32 peak;
+
+	lite_member_publish(LITE_SVC_MMON, true, pool->capacity,
+			    pool->capacity - mmon_pool_used(pool, &peak));
+}
+
+static DECLARE_DELAYED_WORK(publish_work, publish);
+
+/* ---- replies ------------------------------------------------------------------- */
+
+static void release_frame(void *arg)
+{
+	mmon_frame_put(&server->pool, arg);
+}
+
+static void release_pages(void *arg)
+{
+	mmon_pages_put(server, arg);
+	kfree(arg);
+}
+
+static void reply_page(struct lite_request *req, struct mmon_frame *frame)
+{
+	struct lite_sge src;
+
+	mmon_frame_sge(&server->pool, frame, &src);
+	lite_reply_pages(req, &src, 1, release_frame, frame, NULL, 0);
+}
+
+/*
+ * Page i of the reply goes to the caller's page i, so holes between stored
+ * pages travel as zeros; the bitmap tells which pages count.
+ */
+static void reply_pages(struct lite_request *req, const struct mmon_pages *pages)
+{
+	__le32 bitmap = cpu_to_le32(pages->found);
+	struct lite_sge src[MMON_FETCH_MAX];
+	struct mmon_pages *held;
+	u32 i, nr = fls(pages->found);
+
+	if (!nr) {
+		lite_reply(req, 0, &bitmap, sizeof(bitmap));
+		return;
+	}
+	held = kmemdup(pages, sizeof(*pages), GFP_ATOMIC);
+	if (!held) {
+		mmon_pages_put(server, pages);
+		mmon_count_refusal(server, -ENOMEM);
+		lite_reply(req, -ENOMEM, NULL, 0);
+		return;
+	}
+	for (i = 0; i < nr; i++)
+		mmon_frame_sge(&server->pool, pages->found & (1u << i) ?
+			       pages->frame[i] : NULL, &src[i]);
+	lite_reply_pages(req, src, nr, release_pages, held, &bitmap,
+			 sizeof(bitmap));
+}
+
+/* ---- requests and events --------------------------------------------------------- */
+
+static void report_refusal(const struct lite_request *req, int err)
+{
+	u32 op = req->op < MMON_OP_MAX ? req->op : 0;
+
+	pr_warn_ratelimited("%pI4h: %s of address space %#llx refused: %s (%d)\n",
+			    &req->node, op_name[op], mmon_request_asid(req),
+			    mmon_refusal_text(err), err);
+}
+
+static bool is_fetch_of_one(const struct lite_request *req)
+{
+	return req->op == MMON_OP_FETCH && req->nr_direct == 1;
+}
+
+static void handle(struct lite_request *req)
+{
+	struct mmon_pages pages;
+	int err = mmon_handle(server, req, &pages);
+
+	trace_mmon_request(req, err);
+	if (req->op != MMON_OP_FETCH)
+		schedule_delayed_work(&publish_work, HZ);
+	if (err) {
+		/* A fetch of one page that is not stored is in order. */
+		if (!(err == -ENOENT && pages.nr))
+			report_refusal(req, err);
+		lite_reply(req, err, NULL, 0);
+	} else if (req->op != MMON_OP_FETCH) {
+		lite_reply(req, 0, NULL, 0);
+	} else if (is_fetch_of_one(req)) {
+		reply_page(req, pages.frame[0]);
+	} else {
+		reply_pages(req, &pages);
+	}
+}
+
+static void event(u32 node, enum lite_event event, void *service_data)
+{
+	u64 lost;
+
+	if (event != LITE_EV_DEAD && event != LITE_EV_RESTARTED &&
+	    event != LITE_EV_LEFT)
+		return;
+	lost = mmon_spaces_drop(server, &node);
+	trace_mmon_node_lost(node, event, lost);
+	if (!lost)
+		return;
+	mmon_count(server, MMON_C_SPACES_LOST, lost);
+	pr_info("%pI4h %s: freed its %llu address spaces\n", &node,
+		event == LITE_EV_LEFT ? "left" :
+		event == LITE_EV_DEAD ? "is dead" : "restarted", lost);
+	schedule_delayed_work(&publish_work, HZ);
+}
+
+static const struct lite_handler handler = {
+	.service = LITE_SVC_MMON,
+	.name = KBUILD_MODNAME,
+	.owner = THIS_MODULE,
+	.atomic_ops = 1ULL << MMON_OP_FETCH,
+	.handle = handle,
+	.event = event,
+};
+
+/** mmon_serve_start - serve other hosts from now on. Return: 0 or errno. */
+int mmon_serve_start(struct mmon *m)
+{
+	int err;
+
+	server = m;
+	err = lite_register_handler(&handler);
+	if (err) {
+		pr_err("lite_rpc refuses the service: error %d\n", err);
+		return err;
+	}
+	publish(NULL);
+	return 0;
+}
+
+/** mmon_serve_stop - no request or event runs or will run */
+void mmon_serve_stop(void)
+{
+	lite_unregister_handler(&handler);
+	cancel_delayed_work_sync(&publish_work);
+	lite_member_publish(LITE_SVC_MMON, false, 0, 0);
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Address spaces: the table of them, their lives, and their page maps.
+ *
+ * Life of a space. It is created outside the table, filled, and published with
+ * its content, so nobody ever sees a half-made one. It ends under its lock: it
+ * is marked dead and leaves the table, then its frames go. A request that found
+ * it before and gets the lock afterwards meets the mark and starts over. A
+ * fetch that runs meanwhile sees vmas or none, frames or none, each of them
+ * valid as long as it looks (RCU) or has a reference (frames).
+ *
+ * Changes of the page map that must not fail half-way reserve their slots
+ * first: storing into a slot that holds anything needs no memory.
+ */
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define RESCHED_EVERY	64	/* entries of a page map */
+
+/** mmon_init - an empty monitor; the pool is created separately */
+void mmon_init(struct mmon *m)
+{
+	memset(m, 0, sizeof(*m));
+	xa_init(&m->spaces);
+}
+
+/**
+ * mmon_space_create - a space that is not in the table yet
+ * @m: the monitor
+ * @asid: its number
+ * @owner: whose it is
+ *
+ * Return: with one reference, which is the caller's; NULL without memory.
+ */
+struct mmon_space *mmon_space_create(struct mmon *m, u64 asid,
+				     const struct mmon_owner *owner)
+{
+	struct mmon_space *space;
+
+	if (atomic_read(&m->nr_spaces) >= MMON_SPACES_MAX)
+		return NULL;
+	space = kzalloc(sizeof(*space), GFP_KERNEL);
+	if (!space)
+		return NULL;
+	space->asid = asid;
+	space->node = owner->node;
+	space->incarnation = owner->incarnation;
+	kref_init(&space->ref);
+	mutex_init(&space->lock);
+	xa_init(&space->pages);
+	return space;
+}
+
+/**
+ * mmon_space_publish - put a new space into the table
+ * @m: the monitor
+ * @space: the space
+ *
+ * Return: 0; -EEXIST: another one with this asid was faster; -ENOMEM.
+ */
+int mmon_space_publish(struct mmon *m, struct mmon_space *space)
+{
+	int err;
+
+	lockdep_assert_held(&space->lock);
+	kref_get(&space->ref);
+	err = xa_insert(&m->spaces, space->asid, space, GFP_KERNEL);
+	if (err) {
+		mmon_space_put(space);
+		return err == -EBUSY ? -EEXIST : err;
+	}
+	atomic_inc(&m->nr_spaces);
+	return 0;
+}
+
+/** mmon_space_get - referenced space of an asid, or NULL */
+struct mmon_space *mmon_space_get(struct mmon *m, u64 asid)
+{
+	struct mmon_space *space;
+
+	rcu_read_lock();
+	space = xa_load(&m->spaces, asid);
+	if (space && !kref_get_unless_zero(&space->ref))
+		space = NULL;
+	rcu_read_unlock();
+	return space;
+}
+
+static void space_release(struct kref *ref)
+{
+	struct mmon_space *space = container_of(ref, struct mmon_space, ref);
+
+	mutex_destroy(&space->lock);
+	kfree_rcu(space, rcu);
+}
+
+void mmon_space_put(struct mmon_space *space)
+{
+	kref_put(&space->ref, space_release);
+}
+
+/** mmon_space_owned - does the space belong to who asks? */
+bool mmon_space_owned(const struct mmon_space *space,
+		      const struct mmon_owner *owner)
+{
+	return space->node == owner->node &&
+	       space->incarnation == owner->incarnation;
+}
+
+/**
+ * mmon_space_sequence - what is to be done with change number @seq
+ * @space: the space
+ * @seq: number of the change
+ *
+ * Return: 0: apply it; 1: it was applied before; -EPROTO: some are missing.
+ */
+int mmon_space_sequence(struct mmon_space *space, u64 seq)
+{
+	lockdep_assert_held(&space->lock);
+	if (seq <= space->seq)
+		return 1;
+	return seq - space->seq == 1 ? 0 : -EPROTO;
+}
+
+/** mmon_space_vmas - the current vmas, for a holder of the lock */
+struct mmon_vmas *mmon_space_vmas(struct mmon_space *space)
+{
+	return rcu_dereference_protected(space->vmas,
+					 lockdep_is_held(&space->lock));
+}
+
+/** mmon_space_set_vmas - replace the vmas; the old ones are freed */
+void mmon_space_set_vmas(struct mmon_space *space, struct mmon_vmas *vmas)
+{
+	struct mmon_vmas *old = mmon_space_vmas(space);
+
+	rcu_assign_pointer(space->vmas, vmas);
+	if (old)
+		kvfree_rcu(old, rcu);
+}
+
+/**
+ * mmon_space_reserve - make sure that a frame can be stored at @index
+ * @space: the space
+ * @index: address >> MMON_PAGE_SHIFT
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int mmon_space_reserve(struct mmon_space *space, unsigned long index)
+{
+	lockdep_assert_held(&space->lock);
+	if (xa_load(&space->pages, index))
+		return 0;
+	return xa_err(xa_store(&space->pages, index, MMON_RESERVED, GFP_KERNEL));
+}
+
+/** mmon_space_unreserve - give unused reservations in [@first, @last] back */
+void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
+			  unsigned long last)
+{
+	unsigned long index;
+	u32 n = 0;
+	void *entry;
+
+	lockdep_assert_held(&space->lock);
+	xa_for_each_range(&space->pages, index, entry, first, last) {
+		if (xa_is_value(entry))
+			xa_erase(&space->pages, index);
+		if (!(++n % RESCHED_EVERY))
+			cond_resched();
+	}
+}
+
+/**
+ * mmon_space_drop - free the frames of [@first, @last]
+ * @m: the monitor
+ * @space: the space
+ * @first: first index
+ * @last: last index
+ * @keep: leave the slots reserved
+ */
+void mmon_space_drop(struct mmon *m, struct mmon_space *space,
+		     unsigned long first, unsigned long last, bool keep)
+{
+	struct mmon_frame *frame;
+	u32 n = 0, freed = 0;
+	unsigned long index;
+	void *entry;
+
+	lockdep_assert_held(&space->lock);
+	xa_for_each_range(&space->pages, index, entry, first, last) {
+		frame = mmon_entry_frame(entry);
+		if (!frame)
+			continue;
+		if (keep)
+			xa_store(&space->pages, index, MMON_RESERVED, GFP_KERNEL);
+		else
+			xa_erase(&space->pages, index);
+		space->frames--;
+		freed += mmon_frame_unmap(&m->pool, frame);
+		if (!(++n % RESCHED_EVERY)) {
+			mmon_pool_uncharge(&m->pool, freed);
+			freed = 0;
+			cond_resched();
+		}
+	}
+	mmon_pool_uncharge(&m->pool, freed);
+}
+
+/** mmon_space_clear - free vmas and frames */
+void mmon_space_clear(struct mmon *m, struct mmon_space *space)
+{
+	lockdep_assert_held(&space->lock);
+	mmon_space_set_vmas(space, NULL);
+	mmon_space_drop(m, space, 0, ULONG_MAX, false);
+	xa_destroy(&space->pages);
+}
+
+/**
+ * mmon_space_remove - end a space
+ * @m: the monitor
+ * @space: the space
+ *
+ * Return: false if somebody else ended it already.
+ */
+bool mmon_space_remove(struct mmon *m, struct mmon_space *space)
+{
+	bool alive;
+
+	mutex_lock(&space->lock);
+	alive = !space->dead;
+	if (alive) {
+		space->dead = true;
+		xa_erase(&m->spaces, space->asid);
+		atomic_dec(&m->nr_spaces);
+		mmon_space_clear(m, space);
+	}
+	mutex_unlock(&space->lock);
+	if (alive)
+		mmon_space_put(space);
+	return alive;
+}
+
+/* Referenced space with the smallest asid from *@asid on, or NULL. */
+static struct mmon_space *next_space(struct mmon *m, unsigned long *asid,
+				     const u32 *node)
+{
+	struct mmon_space *space;
+
+	rcu_read_lock();
+	xa_for_each_start(&m->spaces, *asid, space, *asid) {
+		if ((!node || space->node == *node) &&
+		    kref_get_unless_zero(&space->ref))
+			break;
+	}
+	rcu_read_unlock();
+	return space;
+}
+
+/**
+ * mmon_spaces_drop - end all spaces of a node
+ * @m: the monitor
+ * @node: NULL: of all nodes
+ *
+ * No request of the node runs. Return: how many there were.
+ */
+u64 mmon_spaces_drop(struct mmon *m, const u32 *node)
+{
+	struct mmon_space *space;
+	unsigned long asid = 0;
+	u64 n = 0;
+
+	while ((space = next_space(m, &asid, node))) {
+		n += mmon_space_remove(m, space);
+		mmon_space_put(space);
+		cond_resched();
+	}
+	return n;
+}
+
+/**
+ * mmon_space_find - the frame of a page
+ * @m: the monitor
+ * @space: the space
+ * @index: address >> MMON_PAGE_SHIFT
+ *
+ * The caller holds the RCU read lock that it found @space under.
+ * Context: softirq. Return: referenced frame, or NULL if nothing is stored.
+ */
+struct mmon_frame *mmon_space_find(struct mmon *m, struct mmon_space *space,
+				   unsigned long index)
+{
+	struct mmon_frame *frame;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "page map read without RCU");
+	for (;;) {
+		frame = mmon_entry_frame(xa_load(&space->pages, index));
+		if (!frame)
+			return NULL;
+		/*
+		 * A frame leaves the page map before its count drops, so a
+		 * count of zero or another frame at the second look means that
+		 * the map has changed: the next look tells how.
+		 */
+		if (!mmon_frame_tryget(frame))
+			continue;
+		if (xa_load(&space->pages, index) == frame)
+			return frame;
+		mmon_frame_put(&m->pool, frame);
+	}
+}
