@@ -2,6 +2,7 @@
 """The rig itself, on two bare VMs (no module of ours)."""
 
 import os
+import shutil
 import subprocess
 import time
 
@@ -87,6 +88,19 @@ def test_key_is_the_same_everywhere_and_private(cluster):
     keys = {host.read_file(path) for host in cluster.hosts}
     assert len(keys) == 1 and len(bytes.fromhex(keys.pop().strip())) == 32
     assert cluster.processors[0].run(["stat", "-c", "%a", path]).stdout == "600\n"
+
+
+def test_load_and_unload_a_module(cluster):
+    host = cluster.processors[0]
+    file = f"/lib/modules/{cluster.kernel.version}/kernel/drivers/net/dummy.ko"
+    for module in ("dummy", file):
+        host.load(module, numdummies=2)
+        assert "dummy" in host.loaded()
+        assert "dummy1" in host.run("ip link").stdout
+        host.unload("dummy")
+        assert "dummy" not in host.loaded()
+    with pytest.raises(RigError, match="no_such_module"):
+        host.load("no_such_module")
 
 
 def test_jumbo_frames_pass_whole(cluster):
@@ -224,6 +238,9 @@ def test_command_for_a_person():
     assert done.stdout == os.path.join(REPO, "tests") + "\n"
     assert done.returncode == 5
     assert "WARNING: planted" in done.stderr
+    kept = done.stderr.partition("logs are in ")[2].split()[0]
+    assert "WARNING: planted" in open(f"{kept}/proc1/console.log").read()
+    shutil.rmtree(kept)
 
 
 def test_unknown_kernel_is_told_in_a_line():

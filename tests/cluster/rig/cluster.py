@@ -100,8 +100,9 @@ class Cluster:
     def __enter__(self):
         try:
             self._start()
-        except BaseException:
-            self._end(keep=True)
+        except BaseException as error:
+            booted = any(host.vm.console_bytes() for host in self.hosts)
+            self._end(keep=self.keep or booted and isinstance(error, Exception))
             raise
         return self
 
@@ -115,7 +116,8 @@ class Cluster:
             self.keep = True
             raise
         finally:
-            self._end(keep=self.keep or kind is not None)
+            # Who presses Ctrl-C wants no logs.
+            self._end(keep=self.keep or isinstance(error, Exception))
 
     def _start(self):
         os.makedirs(BUILD, exist_ok=True)

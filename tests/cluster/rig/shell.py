@@ -42,9 +42,9 @@ def _connect(vm):
 def _size():
     try:
         columns, rows = os.get_terminal_size(sys.stdin.fileno())
-        return rows, columns
     except OSError:
-        return 24, 80
+        columns, rows = 0, 0
+    return rows or 24, columns or 80
 
 
 def _relay(end, shell):
@@ -52,17 +52,22 @@ def _relay(end, shell):
     selector = selectors.DefaultSelector()
     selector.register(end, selectors.EVENT_READ)
     selector.register(sys.stdin, selectors.EVENT_READ)
+    ended = False
     while True:
         ready = selector.select(0.2)
         if not ready and shell.poll() is not None:
             return
+        if not ready and ended:
+            # Our input ended: so does the shell's. It may be busy and then
+            # discard this, so say it until it has heard.
+            end.sendall(b"\x04")
         for key, _ in ready:
             data = os.read(key.fd, 65536)
             if key.fileobj is sys.stdin and data:
                 end.sendall(data)
             elif key.fileobj is sys.stdin:
                 selector.unregister(sys.stdin)
-                end.sendall(b"\x04")    # our input ended: so does the shell's
+                ended = True
             elif data:
                 sys.stdout.buffer.write(data)
                 sys.stdout.flush()
