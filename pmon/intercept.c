@@ -11,7 +11,7 @@
  * passed wants() just before its tag went; inside_begin/end count those.
  */
 #include <linux/delay.h>
-#include <linux/hugetlb.h>
+#include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/mm.h>
 
@@ -75,8 +75,10 @@ static bool manageable(struct file *file, vm_flags_t flags)
 		return false;
 	if (!file)
 		return true;
+	/* The rest is what pmon_backing_fill() can read by kernel_read(). */
 	return (flags & VM_WRITE) && S_ISREG(file_inode(file)->i_mode) &&
-	       (file->f_mode & FMODE_READ) && !is_file_hugepages(file);
+	       file_inode(file)->i_sb->s_magic != HUGETLBFS_MAGIC &&
+	       file->f_op->read_iter && !file->f_op->read;
 }
 
 /* The space of current->mm, created if the process is tagged. */

@@ -121,9 +121,8 @@ int pmon_stream_sync(struct pmon_space *space)
 		message->head.reserved = 0;
 		for (tries = 0; tries < RETRY_MAX; tries++) {
 			ret = pmon_stream_call(space, MMON_OP_MAPS, message,
-					       struct_size(message, change, 0) +
-					       nr * sizeof(message->change[0]),
-					       NULL, 0);
+					       offsetof(struct maps_message,
+							change[nr]), NULL, 0);
 			if (!ret || space->lost)
 				break;
 			msleep(RETRY_MS);
