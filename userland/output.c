@@ -115,7 +115,7 @@ static void print_space(FILE *out, const struct vn_space *space)
 
 	if (space->has_pid)
 		snprintf(pid, sizeof(pid), "%" PRIu32, space->pid);
-	fprintf(out, "%-4s  %-18" PRIx64 "  %7s  %-15.15s  %-15s  %6s  %6s  %6s%s%s\n",
+	fprintf(out, "%-4s  %-16" PRIx64 "  %7s  %-15.15s  %-15s  %6s  %6s  %6s%s%s\n",
 		space->module, space->asid, pid,
 		*space->name ? space->name : "-",
 		node_text(node, sizeof(node), space->has_node, space->node),
@@ -137,7 +137,7 @@ static void print_spaces(FILE *out, const struct vn_model *model,
 	if (!model->nr_spaces)
 		return;
 	fprintf(out, "\n");
-	heading(out, style, "AT    ADDRESS SPACE          PID  COMMAND          "
+	heading(out, style, "AT    ADDRESS SPACE         PID  COMMAND          "
 		"HOST             CACHED   LIMIT  REMOTE");
 	for (i = 0; i < model->nr_spaces && i < SPACES_SHOWN; i++)
 		print_space(out, &model->spaces[i]);
