@@ -121,6 +121,20 @@ def test_join_and_leave_by_role(cluster, monkeypatch):
     assert not any({"dummy", "ifb"} & host.loaded() for host in cluster.hosts)
 
 
+def test_joined_is_what_vnode_status_shows(cluster, monkeypatch):
+    hosts = ('{"hosts": [{"address": "%s", "services": ["mmon"], "usable": true}, '
+             '{"address": "10.77.0.1", "services": ["gmm"], "usable": true}]}')
+    one, other = cluster.hosts
+    one.write_file("/tmp/vnode", f"#!/bin/sh\necho '{hosts % other.address}'\n")
+    one.run("chmod +x /tmp/vnode")
+    monkeypatch.setattr(monitors, "VNODE", "/tmp/vnode")
+    monkeypatch.setattr(monitors.os, "access", lambda path, mode: True)
+    monitors.wait_joined(cluster, timeout=5)
+    one.run("sed -i s/true/false/g /tmp/vnode")
+    with pytest.raises(RigError, match=f"did not join within 1 s: {other.address}"):
+        monitors.wait_joined(cluster, timeout=1)
+
+
 def test_a_module_that_is_not_built_is_told(cluster, monkeypatch):
     monkeypatch.setattr(monitors, "MONITORS", [
         monitors.Monitor("nothing", "no/nothing.ko", "host", None)])

@@ -107,31 +107,24 @@ def wait_joined(cluster, timeout=60):
     """
     if not os.access(VNODE, os.X_OK) or not cluster.processors[0].alive():
         return
-    wanted = [host.address for host in cluster.memory_hosts if host.alive()]
+    wanted = {host.address for host in cluster.memory_hosts if host.alive()}
     end = time.monotonic() + timeout
     while True:
         answer = cluster.processors[0].run([VNODE, "status", "--json"], check=False)
-        missing = [each for each in wanted if not _shows(answer.stdout, each)]
-        if answer.status == 0 and not missing:
+        missing = wanted - _memory_hosts(answer.stdout)
+        if not missing:
             return
         if time.monotonic() > end:
             raise RigError(f"memory hosts did not join within {timeout} s: "
-                           f"{', '.join(missing)} {answer.stderr.strip()}")
+                           f"{' '.join(sorted(missing))} {answer.stderr.strip()}")
         time.sleep(0.1)
 
 
-def _shows(text, address):
-    """Whether ADDRESS is one of the values in the JSON document TEXT."""
+def _memory_hosts(status):
+    """Addresses of the usable memory hosts in what "vnode status --json" wrote."""
     try:
-        stack = [json.loads(text)]
-    except ValueError:
-        return False
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            stack += value.values()
-        elif isinstance(value, list):
-            stack += value
-        elif value == address:
-            return True
-    return False
+        hosts = json.loads(status)["hosts"]
+    except (ValueError, KeyError):
+        return set()
+    return {host["address"] for host in hosts
+            if host["usable"] and "mmon" in host["services"]}
