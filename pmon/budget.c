@@ -6,6 +6,7 @@
  * charged to it belong to such a space (or to a transfer that holds one), so a
  * budget with no reference has no lines and its evictor nothing to do.
  */
+#include <linux/log2.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -43,6 +44,8 @@ struct pmon_budget *pmon_budget_create(unsigned long limit)
 	budget->limit = limit;
 	budget->low = clamp(limit / 16, 8UL, 1024UL);
 	budget->high = 2 * budget->low;
+	/* 512 was best of 64..4096 when measured; a small cache has less to age. */
+	budget->age_chunk = clamp(rounddown_pow_of_two(limit / 8), 8UL, 512UL);
 	spin_lock_init(&budget->lru_lock);
 	INIT_LIST_HEAD(&budget->lru);
 	init_waitqueue_head(&budget->free_wait);

@@ -12,8 +12,8 @@
  *
  * Accessed bits: a module cannot read them, but unmapping a page whose PTE is
  * young sets PG_referenced, provided that it was clear; the fault path clears
- * it. LRU unmaps aligned chunks of 512 pages at once, one TLB flush for all;
- * what is touched again costs a soft fault, what is not is unmapped already
+ * it. LRU unmaps aligned chunks of up to 512 pages at once, one TLB flush for
+ * all; what is touched again costs a soft fault, what is not is unmapped already
  * when its turn comes. FIFO unmaps exactly the victims, runs of neighbours at
  * a time.
  *
@@ -26,7 +26,6 @@
 #include "trace.h"
 
 #define EVICT_BATCH	32
-#define AGE_CHUNK	512UL		/* pages; best of 64..4096 when measured */
 #define IDLE_MS		20		/* between rounds that freed nothing */
 #define STALL_ROUNDS	100		/* of refused flushes: give up */
 
@@ -55,19 +54,20 @@ const char *pmon_policy_name(void)
 struct batch {
 	unsigned int nr;
 	struct pmon_line *line[EVICT_BATCH];
-	bool force;		/* referenced lines go too: no other progress */
 };
 
 /* Lock the oldest lines; they stay on the list, only we are its evictor. */
 static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 {
 	struct pmon_line *line, *next;
-	unsigned int scanned = 0;
+	unsigned int scanned = 0, max;
 
+	/* No more than are wanted: a small budget is not emptied at one go. */
+	max = min_t(unsigned long, EVICT_BATCH, budget->high);
 	batch->nr = 0;
 	spin_lock_bh(&budget->lru_lock);
 	list_for_each_entry_safe(line, next, &budget->lru, entry) {
-		if (batch->nr == EVICT_BATCH || scanned++ == 4 * EVICT_BATCH)
+		if (batch->nr == max || scanned++ == 4 * EVICT_BATCH)
 			break;
 		if (trylock_page(line->page))
 			batch->line[batch->nr++] = line;
@@ -88,7 +88,7 @@ static bool is_next(struct pmon_line *a, struct pmon_line *b)
 	return a->space == b->space && a->page->index + 1 == b->page->index;
 }
 
-static void batch_unmap(struct batch *batch)
+static void batch_unmap(struct pmon_budget *budget, struct batch *batch)
 {
 	unsigned int i, run;
 
@@ -99,8 +99,9 @@ static void batch_unmap(struct batch *batch)
 		if (!page_mapped(line->page))
 			continue;
 		if (READ_ONCE(policy) == PMON_LRU) {
-			unmap(line->space, round_down(line->page->index, AGE_CHUNK),
-			      AGE_CHUNK);
+			unmap(line->space,
+			      round_down(line->page->index, budget->age_chunk),
+			      budget->age_chunk);
 			continue;
 		}
 		while (i + run < batch->nr &&
@@ -247,7 +248,7 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 	unsigned int i, freed = 0;
 
 	batch_lock(budget, &batch);
-	batch_unmap(&batch);
+	batch_unmap(budget, &batch);
 	for (i = 0; i < batch.nr; i++)
 		freed += evict_line(budget, batch.line[i], force);
 	freed += flush_batch(budget->flush);

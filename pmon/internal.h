@@ -172,6 +172,7 @@ struct pmon_flush;
  * @limit: lines it may hold
  * @low, @high: the evictor starts below @low free lines, stops at @high
  * @lru: oldest first; @lru_lock
+ * @age_chunk: pages that LRU unmaps at once, a power of two
  * @free_wait: faults waiting for a line
  * @stalled: the evictor made no room because the memory hosts refuse pages
  * @refused: a flush of this round was refused; the evictor's own
@@ -182,6 +183,7 @@ struct pmon_budget {
 	unsigned long limit;
 	unsigned long low;
 	unsigned long high;
+	unsigned long age_chunk;
 	unsigned long used;
 	unsigned long peak;
 	spinlock_t lru_lock;		/* protects lru and its lines' entry */
