@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * faultcost - what one page costs, by kind of access
+ *
+ *   faultcost [--mb M] [--resident-mb R] [--phases LIST]
+ *
+ * One JSON line a phase: {"phase","pages","ns","ns_per_page"}, and
+ * "instructions" (user and kernel) where the CPU counts them. In a VM with
+ * -icount shift=0 a ns is an instruction. Phases, in this order, chosen by a
+ * LIST with commas (default all):
+ *
+ *   first-touch   write to M MiB (default 64) never touched before
+ *   resident      read R MiB (default 1) that was read just before
+ *   read          one word of each page of the M MiB in order: misses, if
+ *                 the ExCache is smaller; pages in it are clean afterwards
+ *   write         the same with a store: misses, and dirty pages to evict
+ *   random        read as many pages in random order
+ *   discard       MADV_DONTNEED of the M MiB
+ *
+ * Exit: 0; 2 could not run.
+ */
+#include "common.h"
+
+#include <getopt.h>
+#include <linux/perf_event.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+static unsigned long pages = 64 << 8, resident_pages = 1 << 8;
+static const char *wanted;
+static volatile uint8_t *area;
+static int counter = -1;
+static volatile uint64_t sink;
+
+static void counter_open(void)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_HARDWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_HW_INSTRUCTIONS,
+		.exclude_hv = 1,
+	};
+
+	counter = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+}
+
+static uint64_t instructions(void)
+{
+	uint64_t value = 0;
+
+	if (counter >= 0 && read(counter, &value, sizeof(value)) !=
+	    sizeof(value))
+		return 0;
+	return value;
+}
+
+static void first_touch(unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		area[i * PAGE] = 1;
+}
+
+static void read_pages(unsigned long nr)
+{
+	unsigned long i;
+	uint64_t sum = 0;
+
+	for (i = 0; i < nr; i++)
+		sum += area[i * PAGE];
+	sink = sum;
+}
+
+static void write_pages(unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		area[i * PAGE + 8] = i;
+}
+
+static void random_pages(unsigned long nr)
+{
+	uint64_t rng = 4711, sum = 0;
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		sum += area[next_random(&rng) % nr * PAGE];
+	sink = sum;
+}
+
+static void discard_pages(unsigned long nr)
+{
+	if (madvise((void *)area, nr * PAGE, MADV_DONTNEED))
+		die("madvise");
+}
+
+static bool is_wanted(const char *phase)
+{
+	size_t len = strlen(phase);
+	const char *p = wanted;
+
+	while (p) {
+		if (!strncmp(p, phase, len) && (!p[len] || p[len] == ','))
+			return true;
+		p = strchr(p, ',');
+		p = p ? p + 1 : NULL;
+	}
+	return !wanted;
+}
+
+static void measure(const char *phase, void (*run)(unsigned long),
+		    unsigned long nr)
+{
+	uint64_t ns, count;
+
+	count = instructions();
+	ns = now_ns();
+	run(nr);
+	ns = now_ns() - ns;
+	count = instructions() - count;
+	if (!is_wanted(phase))
+		return;
+	printf("{\"phase\":\"%s\",\"pages\":%lu,\"ns\":%llu,\"ns_per_page\":%.1f",
+	       phase, nr, (unsigned long long)ns, (double)ns / nr);
+	if (counter >= 0)
+		printf(",\"instructions\":%llu", (unsigned long long)count);
+	printf("}\n");
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "mb", 1, NULL, 'm' }, { "resident-mb", 1, NULL, 'r' },
+		{ "phases", 1, NULL, 'p' }, { NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'm')
+			pages = number("mb", optarg, 1, 1 << 20) << 8;
+		else if (c == 'r')
+			resident_pages = number("resident-mb", optarg, 1, 1 << 20) << 8;
+		else if (c == 'p')
+			wanted = optarg;
+		else
+			return EXIT_TROUBLE;
+	}
+	if (resident_pages > pages)
+		resident_pages = pages;
+	area = map_private(pages * PAGE);
+	/* A huge page would make one fault of 512. */
+	madvise((void *)area, pages * PAGE, MADV_NOHUGEPAGE);
+	counter_open();
+
+	/* The later phases need what the first one leaves behind. */
+	measure("first-touch", first_touch, pages);
+	if (is_wanted("resident")) {
+		read_pages(resident_pages);
+		measure("resident", read_pages, resident_pages);
+	}
+	if (is_wanted("read"))
+		measure("read", read_pages, pages);
+	if (is_wanted("write"))
+		measure("write", write_pages, pages);
+	if (is_wanted("random"))
+		measure("random", random_pages, pages);
+	if (is_wanted("discard"))
+		measure("discard", discard_pages, pages);
+	return 0;
+}
