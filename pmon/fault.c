@@ -142,7 +142,9 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 	 * clear, see evict.c.
 	 */
 	folio_clear_referenced(page_folio(page));
-	pmon_count(soft_faults);
+	/* The second half of a miss is not news. */
+	if (!(vmf->flags & FAULT_FLAG_TRIED))
+		pmon_count(soft_faults);
 	return fault_done(vmf, page);
 }
 
