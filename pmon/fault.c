@@ -285,3 +285,34 @@ vm_fault_t pmon_fault(struct vm_fault *vmf)
 	} while (ret == FAULT_AGAIN);
 	return ret;
 }
+
+/*
+ * pmon_access - vm_operations_struct::access: a debugger reads or writes memory
+ * that the process itself may not (a breakpoint in a read-only page). The core
+ * refuses to force writes into shared mappings, which these are only in form.
+ *
+ * Context: mmap_lock held. Return: bytes copied, within one page, or -EIO.
+ */
+int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
+		int len, int write)
+{
+	struct vm_fault vmf = {
+		.vma = vma,
+		.address = addr & PAGE_MASK,
+		.pgoff = addr >> PAGE_SHIFT,
+		.flags = write ? FAULT_FLAG_WRITE : 0,
+	};
+	void *at;
+
+	len = min_t(unsigned long, len, PAGE_SIZE - offset_in_page(addr));
+	if (pmon_fault(&vmf) != VM_FAULT_LOCKED)
+		return -EIO;
+	at = page_address(vmf.page) + offset_in_page(addr);
+	if (write)
+		memcpy(at, buf, len);
+	else
+		memcpy(buf, at, len);
+	unlock_page(vmf.page);
+	put_page(vmf.page);
+	return len;
+}

@@ -334,6 +334,8 @@ void pmon_stream_exit(struct pmon_space *space);
 /* ---- fault.c, fetch.c, backing.c ------------------------------------------- */
 
 vm_fault_t pmon_fault(struct vm_fault *vmf);
+int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
+		int len, int write);
 void pmon_fetch_start(struct pmon_line *line);
 void pmon_io_end(struct pmon_line *line, void *failed);
 

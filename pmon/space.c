@@ -28,6 +28,7 @@ static atomic_t next_asid = ATOMIC_INIT(0);
 
 const struct vm_operations_struct pmon_vm_ops = {
 	.fault = pmon_fault,
+	.access = pmon_access,
 };
 
 /*
