@@ -100,6 +100,9 @@ int main(int argc, char **argv)
 		printf("vnode %s\n", VNODE_VERSION);
 		return finish(VN_OK);
 	}
+	/* Without a verb it is status, and may have its option. */
+	if (!strcmp(argv[1], "--json"))
+		return finish(vn_status(argc, argv));
 	verb = find_verb(argv[1]);
 	if (!verb) {
 		vn_error("'%s' is no verb: see vnode --help", argv[1]);

@@ -8,6 +8,13 @@
  *	   -I../../lite-rpc/include/uapi -o test_vnode test_vnode.c \
  *	   ../../userland/{model,output,units,check,status,netlink}.c \
  *	   -lcmocka -lmnl -ljansson
+ *
+ * or in the Makefile:
+ *
+ *	$(OUT)/test_vnode: CFLAGS += -D_GNU_SOURCE \
+ *		-I$(TOP)/lite-rpc/include/uapi -lmnl -ljansson
+ *	$(eval $(call plain,vnode,$(addprefix userland/,model.c output.c \
+ *		units.c check.c status.c netlink.c)))
  */
 #include <errno.h>
 #include <linux/genetlink.h>

@@ -219,12 +219,23 @@ static void parse(int argc, char **argv)
 		const char *name = c == '?' ? "" : options[i].name;
 
 		switch (c) {
-		case 'w': writers = number(name, optarg, 1, WRITERS_MAX); break;
-		case 'p': pages = number(name, optarg, 1, 1 << 20); break;
-		case 'f': forks = number(name, optarg, 1, 1 << 20); break;
-		case 'd': delay_ms = number(name, optarg, 0, 60000); break;
-		case 'D': direct_file = optarg; break;
-		default: exit(EXIT_TROUBLE);
+		case 'w':
+			writers = number(name, optarg, 1, WRITERS_MAX);
+			break;
+		case 'p':
+			pages = number(name, optarg, 1, 1 << 20);
+			break;
+		case 'f':
+			forks = number(name, optarg, 1, 1 << 20);
+			break;
+		case 'd':
+			delay_ms = number(name, optarg, 0, 60000);
+			break;
+		case 'D':
+			direct_file = optarg;
+			break;
+		default:
+			exit(EXIT_TROUBLE);
 		}
 	}
 }

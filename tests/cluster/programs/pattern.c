@@ -195,17 +195,38 @@ static void parse(int argc, char **argv)
 		const char *name = c == '?' ? "" : options[i].name;
 
 		switch (c) {
-		case 't': opt.threads = number(name, optarg, 1, THREADS_MAX); break;
-		case 'm': opt.mb = number(name, optarg, 1, 1 << 20); break;
-		case 'n': opt.ops = number(name, optarg, 0, -1UL); break;
-		case 's': opt.seconds = number(name, optarg, 1, 1 << 20); break;
-		case 'r': opt.seed = number(name, optarg, 0, -1UL); break;
-		case 'w': opt.writes = number(name, optarg, 0, 100); break;
-		case 'd': opt.dontneed = number(name, optarg, 0, 100); break;
-		case 'o': opt.sequential = !strcmp(optarg, "sequential"); break;
-		case 'S': opt.shared = true; break;
-		case 'b': opt.expect_sigbus = true; break;
-		default: exit(EXIT_TROUBLE);
+		case 't':
+			opt.threads = number(name, optarg, 1, THREADS_MAX);
+			break;
+		case 'm':
+			opt.mb = number(name, optarg, 1, 1 << 20);
+			break;
+		case 'n':
+			opt.ops = number(name, optarg, 0, -1UL);
+			break;
+		case 's':
+			opt.seconds = number(name, optarg, 1, 1 << 20);
+			break;
+		case 'r':
+			opt.seed = number(name, optarg, 0, -1UL);
+			break;
+		case 'w':
+			opt.writes = number(name, optarg, 0, 100);
+			break;
+		case 'd':
+			opt.dontneed = number(name, optarg, 0, 100);
+			break;
+		case 'o':
+			opt.sequential = !strcmp(optarg, "sequential");
+			break;
+		case 'S':
+			opt.shared = true;
+			break;
+		case 'b':
+			opt.expect_sigbus = true;
+			break;
+		default:
+			exit(EXIT_TROUBLE);
 		}
 	}
 	nr_pages = opt.mb << 20 >> 12;
