@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * See mmon_fixture.h.
+ */
+#include <time.h>
+
+#include "mmon_fixture.h"
+
+/* ---- contents ------------------------------------------------------------------ */
+
+static u64 mix(u64 x)
+{
+	x ^= x >> 31;
+	x *= 0x9e3779b97f4a7c15ull;
+	return x ^ x >> 29;
+}
+
+void content_fill(void *page, const struct content *c)
+{
+	u64 *word = page;
+	u64 x = mix(c->asid) ^ mix(c->addr + 1) ^ mix(c->stamp + 2) ^
+		mix(c->node + 3);
+	u32 i;
+
+	memcpy(word, c, sizeof(*c));
+	for (i = sizeof(*c) / 8; i < 512; i++)
+		word[i] = x += i;
+}
+
+bool content_read(const void *page, struct content *c)
+{
+	u8 expect[MMON_PAGE_SIZE] __aligned(8);
+
+	memcpy(c, page, sizeof(*c));
+	content_fill(expect, c);
+	return !memcmp(expect, page, sizeof(expect));
+}
+
+/* ---- life ------------------------------------------------------------------------ */
+
+void fixture_start(struct mmon *m, u32 capacity)
+{
+	mmon_init(m);
+	SHIM_ASSERT(!mmon_pool_create(&m->pool, capacity));
+	fixture_check(m, NULL, 0);
+}
+
+void fixture_stop(struct mmon *m)
+{
+	mmon_spaces_drop(m, NULL);
+	shim_rcu_flush();
+	fixture_check(m, NULL, 0);
+	SHIM_ASSERT(!m->pool.charged);
+	SHIM_ASSERT(m->pool.nr_free == m->pool.total);
+	mmon_pool_destroy(&m->pool);
+	SHIM_ASSERT(!m->pool.frame);
+	SHIM_ASSERT(!lite_stub_regions);
+	SHIM_ASSERT(!shim_live);
+}
+
+/* ---- invariants -------------------------------------------------------------------- */
+
+static void check_vmas(const struct mmon_vmas *vmas)
+{
+	const struct mmon_vma *v;
+	u32 i;
+
+	SHIM_ASSERT(vmas);
+	SHIM_ASSERT(vmas->nr <= vmas->max);
+	for (i = 0; i < vmas->nr; i++) {
+		v = &vmas->vma[i];
+		SHIM_ASSERT(v->start < v->end && v->end <= MMON_ADDR_MAX);
+		SHIM_ASSERT(!((v->start | v->end) & (MMON_PAGE_SIZE - 1)));
+		SHIM_ASSERT(!(v->prot & ~RW));
+		if (!i)
+			continue;
+		SHIM_ASSERT(v[-1].end <= v->start);
+		SHIM_ASSERT(v[-1].end < v->start || v[-1].prot != v->prot);
+	}
+}
+
+static void check_space(struct mmon *m, struct mmon_space *space, u32 *maps)
+{
+	struct mmon_frame *frame;
+	unsigned long index;
+	void *entry;
+	u64 n = 0;
+
+	SHIM_ASSERT(!space->dead && !space->lock.held);
+	SHIM_ASSERT(refcount_read(&space->ref.refcount) == 1);
+	check_vmas(space->vmas);
+	xa_for_each(&space->pages, index, entry) {
+		SHIM_ASSERT(!xa_is_value(entry));	/* reservation left */
+		frame = entry;
+		SHIM_ASSERT(frame >= m->pool.frame);
+		SHIM_ASSERT(frame < m->pool.frame + m->pool.total);
+		SHIM_ASSERT(!mmon_vmas_check(space->vmas, PAGE(index), 0));
+		maps[frame - m->pool.frame]++;
+		n++;
+	}
+	SHIM_ASSERT(space->frames == n);
+}
+
+static u32 count_pins(const struct mmon_frame *frame,
+		      const struct mmon_pages *pinned, u32 nr)
+{
+	u32 i, j, n = 0;
+
+	for (i = 0; i < nr; i++)
+		for (j = 0; j < pinned[i].nr; j++)
+			n += pinned[i].found >> j & 1 &&
+			     pinned[i].frame[j] == frame;
+	return n;
+}
+
+static void check_free_list(struct mmon_pool *pool)
+{
+	u32 n = 0, i = pool->free_head;
+
+	while (i != pool->total) {
+		SHIM_ASSERT(i < pool->total && n < pool->total);
+		SHIM_ASSERT(!refcount_read(&pool->frame[i].ref));
+		i = pool->frame[i].next;
+		n++;
+	}
+	SHIM_ASSERT(n == pool->nr_free);
+}
+
+void fixture_check(struct mmon *m, const struct mmon_pages *pinned, u32 nr)
+{
+	struct mmon_pool *pool = &m->pool;
+	u32 *maps = calloc(pool->total, sizeof(*maps));
+	u32 i, used = 0, out = 0, spaces = 0, pins, ref;
+	struct mmon_space *space;
+	unsigned long asid;
+
+	SHIM_ASSERT(maps && !shim_atomic_depth && !shim_rcu_depth);
+	SHIM_ASSERT(!pool->lock.held);
+	xa_for_each(&m->spaces, asid, space) {
+		SHIM_ASSERT(space->asid == asid);
+		check_space(m, space, maps);
+		spaces++;
+	}
+	SHIM_ASSERT((int)spaces == atomic_read(&m->nr_spaces));
+	for (i = 0; i < pool->total; i++) {
+		pins = count_pins(&pool->frame[i], pinned, nr);
+		ref = refcount_read(&pool->frame[i].ref);
+		SHIM_ASSERT(ref == pins + !!maps[i]);
+		SHIM_ASSERT(!ref || atomic_read(&pool->frame[i].maps) ==
+			    (int)maps[i]);
+		used += !!maps[i];
+		out += !!ref;
+	}
+	SHIM_ASSERT(pool->charged == used);
+	SHIM_ASSERT(used <= pool->capacity && pool->peak >= used &&
+		    pool->peak <= pool->capacity);
+	SHIM_ASSERT(pool->nr_free + out == pool->total);
+	check_free_list(pool);
+	free(maps);
+}
+
+/* ---- requests --------------------------------------------------------------------------- */
+
+int do_raw(struct mmon *m, struct lite_request *req, struct mmon_pages *pages)
+{
+	bool atomic = req->op == MMON_OP_FETCH;
+	int err;
+
+	shim_atomic_depth += atomic;
+	err = mmon_handle(m, req, pages);
+	shim_atomic_depth -= atomic;
+	SHIM_ASSERT(err <= 0);
+	SHIM_ASSERT(!pages->found || (req->op == MMON_OP_FETCH && !err));
+	shim_rcu_flush();
+	return err;
+}
+
+static int call(struct mmon *m, u32 node, u8 op, const void *body, u32 len,
+		const void *payload, u32 payload_len)
+{
+	struct lite_request req = {
+		.node = node,
+		.incarnation = INCARNATION(node),
+		.op = op,
+		.body = body,
+		.body_len = len,
+		.payload = payload,
+		.payload_len = payload_len,
+	};
+	struct mmon_pages pages;
+
+	return do_raw(m, &req, &pages);
+}
+
+struct mmon_change ch(u32 type, u32 prot, u64 first, u64 last, u64 to)
+{
+	return (struct mmon_change){
+		.type = cpu_to_le32(type),
+		.prot = cpu_to_le32(prot),
+		.start = cpu_to_le64(PAGE(first)),
+		.end = cpu_to_le64(PAGE(last + 1)),
+		.to = cpu_to_le64(PAGE(to)),
+	};
+}
+
+int do_maps(struct mmon *m, u32 node, u64 asid, u64 seq, u32 nr,
+	    const struct mmon_change *changes)
+{
+	u32 len = sizeof(struct mmon_maps) + nr * sizeof(*changes);
+	struct mmon_maps *msg = malloc(len);
+	int err;
+
+	*msg = (struct mmon_maps){ asid, seq, nr, 0 };
+	memcpy(msg + 1, changes, nr * sizeof(*changes));
+	err = call(m, node, MMON_OP_MAPS, msg, len, NULL, 0);
+	free(msg);
+	return err;
+}
+
+int do_map(struct mmon *m, u32 node, u64 asid, u64 seq,
+	   struct mmon_change change)
+{
+	return do_maps(m, node, asid, seq, 1, &change);
+}
+
+int do_flush(struct mmon *m, u32 node, u64 asid, u64 seq, u32 nr,
+	     const u64 *addr, u64 stamp)
+{
+	struct {
+		struct mmon_flush head;
+		struct mmon_flush_page page[MMON_FLUSH_MAX];
+	} msg = { { asid, seq, nr, 0 }, { { 0, 0, 0 } } };
+	u8 *payload = aligned_alloc(4096, nr * MMON_PAGE_SIZE);
+	int err;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct content c = { asid, addr[i], stamp, node };
+		u8 *page = payload + i * MMON_PAGE_SIZE;
+
+		content_fill(page, &c);
+		msg.page[i].addr = addr[i];
+		msg.page[i].crc = crc32c(~0u, page, MMON_PAGE_SIZE);
+	}
+	err = call(m, node, MMON_OP_FLUSH, &msg,
+		   sizeof(msg.head) + nr * sizeof(msg.page[0]), payload,
+		   nr * MMON_PAGE_SIZE);
+	free(payload);
+	return err;
+}
+
+int do_flush1(struct mmon *m, u32 node, u64 asid, u64 seq, u64 addr, u64 stamp)
+{
+	return do_flush(m, node, asid, seq, 1, &addr, stamp);
+}
+
+int do_clone(struct mmon *m, u32 node, u64 asid, u64 seq, u64 child, u64 start,
+	     u64 end)
+{
+	struct mmon_clone msg = { asid, seq, child, start, end, 0 };
+
+	return call(m, node, MMON_OP_CLONE, &msg, sizeof(msg), NULL, 0);
+}
+
+int do_exit(struct mmon *m, u32 node, u64 asid)
+{
+	struct mmon_exit msg = { asid };
+
+	return call(m, node, MMON_OP_EXIT, &msg, sizeof(msg), NULL, 0);
+}
+
+int do_fetch(struct mmon *m, u32 node, u64 asid, u32 nr, const u64 *addr,
+	     struct mmon_pages *pages)
+{
+	struct {
+		struct mmon_fetch head;
+		__le64 addr[MMON_FETCH_MAX];
+	} msg = { { asid, nr, 0 }, { 0 } };
+	struct lite_request req = {
+		.node = node,
+		.incarnation = INCARNATION(node),
+		.op = MMON_OP_FETCH,
+		.body = &msg,
+		.body_len = sizeof(msg.head) + nr * sizeof(msg.addr[0]),
+		.nr_direct = nr,
+	};
+
+	memcpy(msg.addr, addr, nr * sizeof(*addr));
+	return do_raw(m, &req, pages);
+}
+
+int do_fetch1(struct mmon *m, u32 node, u64 asid, u64 addr, u64 *stamp)
+{
+	struct mmon_pages pages;
+	struct content c;
+	int err = do_fetch(m, node, asid, 1, &addr, &pages);
+
+	*stamp = 0;
+	if (err)
+		return err;
+	SHIM_ASSERT(pages.found == 1);
+	SHIM_ASSERT(content_read(mmon_frame_data(&m->pool, pages.frame[0]), &c));
+	SHIM_ASSERT(c.node == node);
+	*stamp = c.stamp;
+	mmon_pages_put(m, &pages);
+	return 0;
+}
+
+u64 counter(struct mmon *m, const char *name)
+{
+	struct lite_counter table[MMON_GAUGES + MMON_C_NR];
+	int i, nr = mmon_counters_read(m, table);
+
+	for (i = 0; i < nr; i++)
+		if (!strcmp(table[i].name, name))
+			return table[i].value;
+	shim_fail(__FILE__, __LINE__, "no counter %s", name);
+}
+
+/* ---- random numbers ------------------------------------------------------------------------ */
+
+static u64 state;
+
+void random_seed(u64 seed)
+{
+	state = seed * 2 + 1;
+}
+
+u32 random_below(u32 n)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (u32)(mix(state) >> 32) % n;
+}
+
+u64 seed_from_env(const char *name)
+{
+	const char *text = getenv(name);
+	u64 seed = text ? strtoull(text, NULL, 0) : (u64)time(NULL);
+
+	printf("%s=%llu repeats this run\n", name, (unsigned long long)seed);
+	return seed;
+}

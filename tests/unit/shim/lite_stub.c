@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * lite_rpc as the monitors see it, with nobody at the other end. See lite_stub.h.
+ */
+#include "lite_stub.h"
+
+struct lite_region {
+	u32 nr;
+	struct page **pages;
+};
+
+long lite_stub_regions;
+const struct lite_handler *lite_stub_handler;
+struct lite_stub_reply lite_stub_reply;
+struct lite_stub_member lite_stub_member[LITE_SVC_MAX];
+
+struct lite_region *lite_region_create(struct page **pages, u32 nr, u32 access)
+{
+	struct lite_region *region;
+
+	SHIM_ASSERT(nr && !access);
+	region = shim_alloc(1, sizeof(*region), GFP_KERNEL);
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+	region->nr = nr;
+	region->pages = shim_alloc(nr, sizeof(*pages), GFP_KERNEL | __GFP_NOFAIL);
+	memcpy(region->pages, pages, nr * sizeof(*pages));
+	lite_stub_regions++;
+	return region;
+}
+
+void lite_region_destroy(struct lite_region *region)
+{
+	shim_free(region->pages);
+	shim_free(region);
+	lite_stub_regions--;
+}
+
+const void *lite_stub_page(const struct lite_sge *sge)
+{
+	SHIM_ASSERT(sge->page < sge->region->nr);
+	return page_address(sge->region->pages[sge->page]);
+}
+
+int lite_register_handler(const struct lite_handler *handler)
+{
+	if (lite_stub_handler)
+		return -EBUSY;
+	lite_stub_handler = handler;
+	return 0;
+}
+
+void lite_unregister_handler(const struct lite_handler *handler)
+{
+	SHIM_ASSERT(lite_stub_handler == handler);
+	lite_stub_handler = NULL;
+}
+
+void lite_member_publish(enum lite_service service, bool present, u64 capacity,
+			 u64 free)
+{
+	lite_stub_member[service] =
+		(struct lite_stub_member){ present, capacity, free };
+}
+
+static struct lite_stub_reply *new_reply(int status, const void *body, u32 len)
+{
+	struct lite_stub_reply *r = &lite_stub_reply;
+
+	SHIM_ASSERT(len <= LITE_BODY_MAX && (body || !len));
+	SHIM_ASSERT(!r->release);	/* the former one's pages are still out */
+	r->count++;
+	r->status = status;
+	r->len = len;
+	r->nr = 0;
+	if (len)
+		memcpy(r->body, body, len);
+	return r;
+}
+
+void lite_reply(struct lite_request *req, int status, const void *body, u32 len)
+{
+	(void)req;
+	new_reply(status, body, len);
+}
+
+void lite_reply_pages(struct lite_request *req, const struct lite_sge *src,
+		      u32 nr, void (*release)(void *arg), void *arg,
+		      const void *body, u32 len)
+{
+	struct lite_stub_reply *r = new_reply(0, body, len);
+
+	SHIM_ASSERT(nr && nr <= req->nr_direct && nr <= LITE_DIRECT_MAX);
+	memcpy(r->src, src, nr * sizeof(*src));
+	r->nr = nr;
+	r->release = release;
+	r->arg = arg;
+}
+
+void lite_stub_release(void)
+{
+	struct lite_stub_reply *r = &lite_stub_reply;
+
+	if (r->release)
+		r->release(r->arg);
+	r->release = NULL;
+}
+
+void lite_stub_call(struct lite_request *req)
+{
+	bool atomic = lite_stub_handler->atomic_ops & 1ULL << req->op;
+
+	lite_stub_release();
+	lite_stub_reply.count = 0;
+	shim_atomic_depth += atomic;
+	lite_stub_handler->handle(req);
+	shim_atomic_depth -= atomic;
+	SHIM_ASSERT(lite_stub_reply.count == 1);
+	SHIM_ASSERT(!shim_atomic_depth);
+	shim_rcu_flush();
+}

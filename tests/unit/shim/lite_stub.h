@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lite_rpc for tests: regions that are counted, a handler that the test calls,
+ * and the reply it gave.
+ */
+#ifndef LITE_STUB_H
+#define LITE_STUB_H
+
+#include "shim.h"
+#include "lite_rpc.h"
+
+struct lite_stub_reply {
+	int count;
+	int status;
+	u8 body[LITE_BODY_MAX];
+	u32 len;
+	struct lite_sge src[LITE_DIRECT_MAX];
+	u32 nr;
+	void (*release)(void *arg);
+	void *arg;
+};
+
+struct lite_stub_member {
+	bool present;
+	u64 capacity;
+	u64 free;
+};
+
+extern long lite_stub_regions;
+extern const struct lite_handler *lite_stub_handler;
+extern struct lite_stub_reply lite_stub_reply;
+extern struct lite_stub_member lite_stub_member[LITE_SVC_MAX];
+
+const void *lite_stub_page(const struct lite_sge *sge);
+/* Hand a request to the handler, in the context lite_rpc would use. */
+void lite_stub_call(struct lite_request *req);
+/* The network has sent the pages of the last reply. */
+void lite_stub_release(void);
+
+#endif /* LITE_STUB_H */

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * This test will check the table of hosts: joins, leases, goodbyes, and the
+ * messages that bring them; then the same through gmm's handler.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include "shim/lite_stub.h"
+#include "../../gmm/internal.h"
+
+#include <cmocka.h>
+
+#define LEASE	5000
+
+static struct gmm_members t;
+static u64 now;
+
+static struct lite_request request(u32 node, u64 incarnation, const void *body,
+				   u32 len)
+{
+	return (struct lite_request){
+		.node = node, .incarnation = incarnation,
+		.op = body ? GMM_OP_REPORT : GMM_OP_LEAVE,
+		.body = body, .body_len = len,
+	};
+}
+
+static struct gmm_report good(u64 incarnation)
+{
+	return (struct gmm_report){ incarnation, 100, 60,
+				    1 << LITE_SVC_MMON, 0 };
+}
+
+static int report(u32 node, u64 incarnation, enum gmm_news *news)
+{
+	struct gmm_report body = good(incarnation);
+	struct lite_request req = request(node, incarnation, &body, sizeof(body));
+	enum gmm_news ignored;
+
+	return gmm_members_report(&t, &req, now, news ? news : &ignored);
+}
+
+static int leave(u32 node, u64 incarnation, enum gmm_news *news)
+{
+	struct lite_request req = request(node, incarnation, NULL, 0);
+
+	return gmm_members_leave(&t, &req, news);
+}
+
+static u64 count(const char *name)
+{
+	struct lite_counter table[GMM_COUNTERS];
+	int i, nr = gmm_counters_read(&t, table);
+
+	for (i = 0; i < nr; i++)
+		if (!strcmp(table[i].name, name))
+			return table[i].value;
+	fail_msg("no counter %s", name);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	now = 1000000;
+	gmm_members_init(&t, LEASE);
+	return 0;
+}
+
+static void joins_once(void **state)
+{
+	enum gmm_news news;
+
+	(void)state;
+	assert_int_equal(report(1, 10, &news), 0);
+	assert_int_equal(news, GMM_JOINED);
+	assert_int_equal(report(1, 10, &news), 0);
+	assert_int_equal(news, GMM_NOTHING);
+	assert_int_equal(count("hosts"), 1);
+	assert_int_equal(count("joins"), 1);
+	assert_int_equal(count("reports"), 2);
+}
+
+static void other_incarnation_joins_again(void **state)
+{
+	enum gmm_news news;
+
+	(void)state;
+	report(1, 10, NULL);
+	assert_int_equal(report(1, 11, &news), 0);
+	assert_int_equal(news, GMM_REJOINED);
+	assert_int_equal(count("hosts"), 1);
+	assert_int_equal(count("joins"), 2);
+}
+
+static void leaves(void **state)
+{
+	enum gmm_news news;
+
+	(void)state;
+	report(1, 10, NULL);
+	report(2, 20, NULL);
+	assert_int_equal(leave(1, 9, &news), 0);	/* a former life's */
+	assert_int_equal(news, GMM_NOTHING);
+	assert_int_equal(count("hosts"), 2);
+	assert_int_equal(leave(1, 10, &news), 0);
+	assert_int_equal(news, GMM_LEFT);
+	assert_int_equal(leave(1, 10, &news), 0);
+	assert_int_equal(news, GMM_NOTHING);
+	assert_int_equal(count("hosts"), 1);
+	assert_int_equal(count("left"), 1);
+	assert_true(gmm_members_remove(&t, 2));
+	assert_false(gmm_members_remove(&t, 2));
+	assert_int_equal(count("left"), 2);
+}
+
+static void leases_end(void **state)
+{
+	u32 node = 0;
+
+	(void)state;
+	report(1, 10, NULL);
+	now += 3000;
+	report(2, 20, NULL);
+	now += LEASE - 3000;
+	assert_false(gmm_members_expire(&t, now, &node));
+	now++;
+	assert_true(gmm_members_expire(&t, now, &node));
+	assert_int_equal(node, 1);
+	assert_false(gmm_members_expire(&t, now, &node));
+	now += LEASE;
+	assert_true(gmm_members_expire(&t, now, &node));
+	assert_int_equal(node, 2);
+	assert_int_equal(count("expired"), 2);
+	assert_int_equal(count("hosts"), 0);
+}
+
+static void renewing_keeps_the_lease(void **state)
+{
+	u32 i, node;
+
+	(void)state;
+	for (i = 0; i < 10; i++) {
+		report(1, 10, NULL);
+		now += LEASE;
+		assert_false(gmm_members_expire(&t, now, &node));
+	}
+}
+
+static void full_table_refuses(void **state)
+{
+	enum gmm_news news;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < GMM_HOSTS_MAX; i++)
+		assert_int_equal(report(i + 1, i, NULL), 0);
+	assert_int_equal(report(1000, 1, &news), -ENOSPC);
+	assert_int_equal(news, GMM_NOTHING);
+	assert_int_equal(report(5, 77, &news), 0);
+	assert_int_equal(news, GMM_REJOINED);
+	assert_int_equal(count("refused"), 1);
+	leave(5, 77, &news);
+	assert_int_equal(report(1000, 1, NULL), 0);
+}
+
+static void list_has_all(void **state)
+{
+	u8 answer[GMM_ANSWER_MAX] __aligned(8);
+	struct gmm_hosts *hosts = (void *)answer;
+	u32 i, len;
+
+	(void)state;
+	assert_int_equal(gmm_members_list(&t, now, hosts), sizeof(*hosts));
+	assert_int_equal(hosts->nr, 0);
+	for (i = 0; i < GMM_HOSTS_MAX; i++)
+		report(i + 1, i * 7, NULL);
+	len = gmm_members_list(&t, now + 40, hosts);
+	assert_int_equal(len, GMM_ANSWER_MAX);
+	assert_int_equal(hosts->nr, GMM_HOSTS_MAX);
+	assert_int_equal(hosts->lease_ms, LEASE);
+	for (i = 0; i < GMM_HOSTS_MAX; i++) {
+		assert_int_equal(hosts->host[i].node, i + 1);
+		assert_int_equal(hosts->host[i].incarnation, i * 7);
+		assert_int_equal(hosts->host[i].capacity, 100);
+		assert_int_equal(hosts->host[i].free, 60);
+		assert_int_equal(hosts->host[i].services, 1 << LITE_SVC_MMON);
+		assert_int_equal(hosts->host[i].age_ms, 40);
+		assert_int_equal(hosts->host[i].reserved, 0);
+	}
+}
+
+static void malformed(void **state)
+{
+	struct bad {
+		struct gmm_report body;
+		u32 len, payload, direct;
+	} bad[] = {
+		{ good(1), 0, 0, 0 }, { good(1), 31, 0, 0 }, { good(1), 33, 0, 0 },
+		{ good(1), 32, 4096, 0 }, { good(1), 32, 0, 1 },
+		{ good(2), 32, 0, 0 },				/* other life */
+		{ { 1, 100, 101, 4, 0 }, 32, 0, 0 },		/* free > capacity */
+		{ { 1, 100, 50, 4, 1 }, 32, 0, 0 },		/* reserved */
+		{ { 1, 100, 50, 1, 0 }, 32, 0, 0 },		/* service 0 */
+		{ { 1, 100, 50, 1 << 16, 0 }, 32, 0, 0 },	/* service 16 */
+	};
+	struct lite_request req;
+	enum gmm_news news;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		req = request(1, 1, &bad[i].body, bad[i].len);
+		req.payload_len = bad[i].payload;
+		req.nr_direct = bad[i].direct;
+		assert_int_equal(gmm_members_report(&t, &req, now, &news),
+				 -EBADMSG);
+		assert_int_equal(count("refused"), i + 1);
+	}
+	assert_int_equal(count("hosts"), 0);
+	req = request(1, 1, NULL, 0);
+	req.body_len = 1;
+	assert_int_equal(gmm_members_leave(&t, &req, &news), -EBADMSG);
+	req.body_len = 0;
+	req.payload_len = 4096;
+	assert_int_equal(gmm_members_leave(&t, &req, &news), -EBADMSG);
+	assert_int_equal(count("refused"), ARRAY_SIZE(bad) + 2);
+}
+
+static void odd_numbers_are_kept(void **state)
+{
+	struct gmm_report body = { 0, ~0ull, ~0ull, 0xfffe, 0 };
+	struct lite_request req = request(0, 0, &body, sizeof(body));
+	enum gmm_news news;
+
+	(void)state;
+	assert_int_equal(gmm_members_report(&t, &req, now, &news), 0);
+	assert_int_equal(t.member[0].capacity, ~0ull);
+}
+
+/* ---- through the handler ----------------------------------------------------------- */
+
+static u64 served(const char *name)
+{
+	struct lite_counter table[GMM_COUNTERS];
+	int i, nr = gmm_serve_counters(table);
+
+	for (i = 0; i < nr; i++)
+		if (!strcmp(table[i].name, name))
+			return table[i].value;
+	fail_msg("no counter %s", name);
+	return 0;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	shim_now_ms = 1000;
+	return gmm_serve_start(LEASE);
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	gmm_serve_stop();
+	return lite_stub_member[LITE_SVC_GMM].present || shim_live;
+}
+
+static int call_report(u32 node, u64 incarnation)
+{
+	struct gmm_report body = good(incarnation);
+	struct lite_request req = request(node, incarnation, &body, sizeof(body));
+
+	lite_stub_call(&req);
+	return lite_stub_reply.status;
+}
+
+static void serves_reports(void **state)
+{
+	struct gmm_hosts *hosts = (void *)lite_stub_reply.body;
+
+	(void)state;
+	assert_true(lite_stub_member[LITE_SVC_GMM].present);
+	assert_int_equal(call_report(1, 10), 0);
+	assert_int_equal(call_report(2, 20), 0);
+	assert_int_equal(lite_stub_reply.len, 8 + 2 * 40);
+	assert_int_equal(hosts->nr, 2);
+	assert_int_equal(served("hosts"), 2);
+}
+
+static void serves_goodbyes(void **state)
+{
+	struct lite_request req = request(1, 10, NULL, 0);
+
+	(void)state;
+	call_report(1, 10);
+	lite_stub_call(&req);
+	assert_int_equal(lite_stub_reply.status, 0);
+	assert_int_equal(served("hosts"), 0);
+	call_report(1, 10);
+	lite_stub_handler->event(1, LITE_EV_DEAD, NULL);
+	assert_int_equal(served("hosts"), 1);		/* the lease decides */
+	lite_stub_handler->event(1, LITE_EV_LEFT, NULL);
+	assert_int_equal(served("hosts"), 0);
+	assert_int_equal(served("left"), 2);
+}
+
+static void ends_leases_by_itself(void **state)
+{
+	(void)state;
+	call_report(1, 10);
+	shim_now_ms += LEASE;
+	shim_run_work();
+	assert_int_equal(served("hosts"), 1);
+	shim_now_ms += 1;
+	shim_run_work();
+	assert_int_equal(served("hosts"), 0);
+	assert_int_equal(served("expired"), 1);
+}
+
+static void refuses_in_words(void **state)
+{
+	struct lite_request req = request(1, 10, NULL, 0);
+	unsigned long messages = shim_messages;
+
+	(void)state;
+	req.op = GMM_OP_MAX;
+	lite_stub_call(&req);
+	assert_int_equal(lite_stub_reply.status, -EOPNOTSUPP);
+	req.op = GMM_OP_REPORT;
+	lite_stub_call(&req);
+	assert_int_equal(lite_stub_reply.status, -EBADMSG);
+	assert_int_equal(served("refused"), 2);
+	assert_int_equal(shim_messages, messages + 2);
+	shim_fail_at = 0;
+	assert_int_equal(call_report(1, 10), -ENOMEM);
+	shim_fail_at = -1;
+	assert_int_equal(served("hosts"), 0);
+}
+
+#define TABLE(f)	cmocka_unit_test_setup(f, setup)
+#define SERVED(f)	cmocka_unit_test_setup_teardown(f, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TABLE(joins_once),
+		TABLE(other_incarnation_joins_again),
+		TABLE(leaves),
+		TABLE(leases_end),
+		TABLE(renewing_keeps_the_lease),
+		TABLE(full_table_refuses),
+		TABLE(list_has_all),
+		TABLE(malformed),
+		TABLE(odd_numbers_are_kept),
+		SERVED(serves_reports),
+		SERVED(serves_goodbyes),
+		SERVED(ends_leases_by_itself),
+		SERVED(refuses_in_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
