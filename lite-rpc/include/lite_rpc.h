@@ -180,6 +180,7 @@ struct lite_call {
 	u8 state;
 	u8 lane;
 	u64 id;
+	void *waiter;
 };
 
 /** lite_call_submit - start a call; @done reports the end, also of errors.
@@ -221,11 +222,29 @@ struct lite_io {
 	struct list_head entry;
 	unsigned long deadline;
 	u8 state;
-	u8 priv[64];
+	u64 priv[8];
 };
 
 void lite_io_submit(struct lite_io *io);
 int lite_io_sync(struct lite_io *io);
+
+/* ---- for tests ----------------------------------------------------------- */
+
+/**
+ * lite_test_send_raw - put bytes into a ring slot of a peer, right or wrong
+ * @peer: with a live connection on @lane
+ * @lane: 0: RPC, 1: bulk
+ * @buf: bytes; if there are 20 or more, the connection's epoch is XORed into
+ *	the request header's epoch field, so 0 there means the right one
+ * @len: how many, <= 4096
+ * @imm: immediate data, kind(4) | epoch(4) | slot(24); the connection's epoch
+ *	is XORed in, so 0 means the right one
+ *
+ * The slot is not reserved: use one that no call uses, for example the last.
+ * Context: process. Return: 0, -ENOTCONN, -EINVAL.
+ */
+int lite_test_send_raw(struct lite_peer *peer, u32 lane, const void *buf,
+		       u32 len, u32 imm);
 
 /* ---- serving ------------------------------------------------------------- */
 
@@ -264,7 +283,8 @@ struct lite_request {
  *	(WQ_MEM_RECLAIM) and may sleep; two requests may run at once.
  * @handle: must lead to exactly one reply, now or later
  * @event: what happened to a node; process context, serialised per node, may
- *	be NULL. Once LITE_EV_RESTARTED, _DEAD or _LEFT is delivered, no request
+ *	be NULL. Must not wait for calls to that node: after a restart it is let
+ *	in only when all events were delivered. Once LITE_EV_RESTARTED, _DEAD or _LEFT is delivered, no request
  *	of the former incarnation is or will be running.
  */
 struct lite_handler {

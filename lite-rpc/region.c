@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Regions: pages that take part in transfers.
+ *
+ * Every page is mapped for the device one by one, so that it can be the local
+ * end of a transfer under the protection domain's local_dma_lkey. A region
+ * that peers may reach gets memory regions on top, registered by work request
+ * (FRWR), LITE_MR_PAGES to each, with just the access that was asked for.
+ * There is never a key that covers more than a region.
+ *
+ * The address that peers use is not a kernel address but a random number:
+ * it leaks nothing and a stale one does not hit.
+ */
+#include <linux/mm.h>
+#include <linux/random.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "internal.h"
+
+static void region_unmap(struct lite_region *region, u32 nr)
+{
+	while (nr--)
+		ib_dma_unmap_page(lite_device.ib, region->dma[nr], PAGE_SIZE,
+				  DMA_BIDIRECTIONAL);
+}
+
+static int region_map(struct lite_region *region, struct page **pages)
+{
+	u32 i;
+
+	for (i = 0; i < region->nr; i++) {
+		region->dma[i] = ib_dma_map_page(lite_device.ib, pages[i], 0,
+						 PAGE_SIZE, DMA_BIDIRECTIONAL);
+		if (ib_dma_mapping_error(lite_device.ib, region->dma[i])) {
+			region_unmap(region, i);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* One memory region over @nr pages from @first; reg_mutex held. */
+static int region_register(struct lite_region *region, u32 index,
+			   struct scatterlist *sg)
+{
+	u32 first = index * LITE_MR_PAGES;
+	u32 nr = min_t(u32, region->nr - first, LITE_MR_PAGES);
+	struct ib_reg_wr wr = { .wr.opcode = IB_WR_REG_MR };
+	struct ib_mr *mr;
+	int err;
+	u32 i;
+
+	mr = ib_alloc_mr(lite_device.pd, IB_MR_TYPE_MEM_REG, LITE_MR_PAGES);
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	sg_init_table(sg, nr);
+	for (i = 0; i < nr; i++) {
+		sg_dma_address(&sg[i]) = region->dma[first + i];
+		sg_dma_len(&sg[i]) = PAGE_SIZE;
+	}
+	err = ib_map_mr_sg(mr, sg, nr, NULL, PAGE_SIZE);
+	if (err != nr) {
+		err = err < 0 ? err : -EIO;
+		goto out_mr;
+	}
+	mr->iova = (u64)(get_random_u32() >> 1) << 28 |
+		   (u64)(get_random_u32() & 0xff) << 21;
+	ib_update_fast_reg_key(mr, ib_inc_rkey(mr->rkey));
+	wr.mr = mr;
+	wr.key = mr->rkey;
+	wr.access = IB_ACCESS_LOCAL_WRITE;
+	if (region->access & LITE_REMOTE_READ)
+		wr.access |= IB_ACCESS_REMOTE_READ;
+	if (region->access & LITE_REMOTE_WRITE)
+		wr.access |= IB_ACCESS_REMOTE_WRITE;
+	err = lite_device_local_op(&wr.wr);
+	if (err)
+		goto out_mr;
+	region->mr[index] = mr;
+	region->nr_mrs++;
+	return 0;
+out_mr:
+	ib_dereg_mr(mr);
+	return err;
+}
+
+/*
+ * After LOCAL_INV no new access begins; ib_dereg_mr() waits for those under
+ * way: rxe holds a reference on the memory region while it copies a packet.
+ */
+static void region_unregister(struct lite_region *region)
+{
+	struct ib_send_wr wr = { .opcode = IB_WR_LOCAL_INV };
+
+	while (region->nr_mrs) {
+		struct ib_mr *mr = region->mr[--region->nr_mrs];
+
+		wr.ex.invalidate_rkey = mr->rkey;
+		lite_device_local_op(&wr);
+		ib_dereg_mr(mr);
+	}
+}
+
+static int region_register_all(struct lite_region *region)
+{
+	u32 nr_mrs = DIV_ROUND_UP(region->nr, LITE_MR_PAGES);
+	struct scatterlist *sg;
+	int err = 0;
+	u32 i;
+
+	if (!region->access)
+		return 0;
+	region->mr = kvcalloc(nr_mrs, sizeof(*region->mr), GFP_KERNEL);
+	sg = kvcalloc(min_t(u32, region->nr, LITE_MR_PAGES), sizeof(*sg),
+		      GFP_KERNEL);
+	if (!region->mr || !sg)
+		err = -ENOMEM;
+	for (i = 0; !err && i < nr_mrs; i++)
+		err = region_register(region, i, sg);
+	if (err)
+		region_unregister(region);
+	kvfree(sg);
+	return err;
+}
+
+/*
+ * Take everything from a region but its struct: its owner still has that.
+ * Called with reg_mutex held.
+ */
+void lite_region_revoke(struct lite_region *region)
+{
+	lockdep_assert_held(&lite_device.reg_mutex);
+	if (lite_device.gone)
+		return;
+	region_unregister(region);
+	region_unmap(region, region->nr);
+}
+
+struct lite_region *lite_region_create(struct page **pages, u32 nr, u32 access)
+{
+	struct lite_region *region;
+	int err;
+
+	if (!nr || access & ~(LITE_REMOTE_READ | LITE_REMOTE_WRITE))
+		return ERR_PTR(-EINVAL);
+	region = kzalloc(sizeof(*region), GFP_KERNEL);
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+	region->nr = nr;
+	region->access = access;
+	region->dma = kvcalloc(nr, sizeof(*region->dma), GFP_KERNEL);
+	if (!region->dma) {
+		err = -ENOMEM;
+		goto out_free;
+	}
+	mutex_lock(&lite_device.reg_mutex);
+	err = lite_device.gone ? -ENODEV : region_map(region, pages);
+	if (!err) {
+		err = region_register_all(region);
+		if (err)
+			region_unmap(region, nr);
+	}
+	if (!err)
+		list_add(&region->entry, &lite_device.regions);
+	mutex_unlock(&lite_device.reg_mutex);
+	if (!err)
+		return region;
+out_free:
+	kvfree(region->mr);
+	kvfree(region->dma);
+	kfree(region);
+	return ERR_PTR(err);
+}
+SK_EXPORT(lite_region_create);
+
+void lite_region_destroy(struct lite_region *region)
+{
+	if (IS_ERR_OR_NULL(region))
+		return;
+	mutex_lock(&lite_device.reg_mutex);
+	lite_region_revoke(region);
+	list_del(&region->entry);
+	mutex_unlock(&lite_device.reg_mutex);
+	kvfree(region->mr);
+	kvfree(region->dma);
+	kfree(region);
+}
+SK_EXPORT(lite_region_destroy);
+
+int lite_region_grant(struct lite_region *region, u32 page, u32 nr,
+		      struct lite_grant *grant)
+{
+	struct lite_sge sge = { .region = region, .page = page };
+
+	if (!nr || page >= region->nr || nr > region->nr - page ||
+	    page / LITE_MR_PAGES != (page + nr - 1) / LITE_MR_PAGES)
+		return -EINVAL;
+	if (!region->access || !region->nr_mrs)
+		return -EACCES;
+	grant->addr = lite_sge_remote_addr(&sge);
+	grant->rkey = lite_sge_rkey(&sge);
+	grant->len = nr << PAGE_SHIFT;
+	return 0;
+}
+SK_EXPORT(lite_region_grant);
+
+/**
+ * lite_buf_alloc - pages of our own, contiguous in the kernel, as a region
+ * @buf: where to put it
+ * @nr: number of pages
+ * @access: LITE_REMOTE_* mask
+ *
+ * Zeroed, so that no stale kernel memory is ever in reach of a peer.
+ *
+ * Context: process. Return: 0 or negative errno; @buf is then empty.
+ */
+int lite_buf_alloc(struct lite_buf *buf, u32 nr, u32 access)
+{
+	int err = -ENOMEM;
+	u32 i;
+
+	memset(buf, 0, sizeof(*buf));
+	buf->pages = kvcalloc(nr, sizeof(*buf->pages), GFP_KERNEL);
+	if (!buf->pages)
+		return -ENOMEM;
+	buf->nr = nr;
+	for (i = 0; i < nr; i++) {
+		buf->pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!buf->pages[i])
+			goto out_free;
+	}
+	buf->va = vmap(buf->pages, nr, VM_MAP, PAGE_KERNEL);
+	if (!buf->va)
+		goto out_free;
+	buf->region = lite_region_create(buf->pages, nr, access);
+	if (IS_ERR(buf->region)) {
+		err = PTR_ERR(buf->region);
+		goto out_free;
+	}
+	return 0;
+out_free:
+	lite_buf_free(buf);
+	return err;
+}
+
+void lite_buf_free(struct lite_buf *buf)
+{
+	u32 i;
+
+	lite_region_destroy(buf->region);
+	if (buf->va)
+		vunmap(buf->va);
+	for (i = 0; i < buf->nr; i++)
+		if (buf->pages[i])
+			__free_page(buf->pages[i]);
+	kvfree(buf->pages);
+	memset(buf, 0, sizeof(*buf));
+}
