@@ -46,27 +46,29 @@ static bool report_valid(const struct lite_request *req)
 	    req->nr_direct)
 		return false;
 	return !report->reserved &&
-	       le64_to_cpu(report->incarnation) == req->incarnation &&
 	       le64_to_cpu(report->free) <= le64_to_cpu(report->capacity) &&
 	       !(le32_to_cpu(report->services) & ~SERVICES_VALID);
 }
 
-/* Return: the member, new if need be; NULL if the table is full. */
-static struct gmm_member *admit(struct gmm_members *members,
-				const struct lite_request *req,
-				enum gmm_news *news)
+/*
+ * The incarnation is the host's own, from the message: the one of the
+ * connection also changes when the two hosts lost sight of each other.
+ * Return: the member, new if need be; NULL if the table is full.
+ */
+static struct gmm_member *admit(struct gmm_members *members, u32 node,
+				u64 incarnation, enum gmm_news *news)
 {
-	struct gmm_member *member = find(members, req->node);
+	struct gmm_member *member = find(members, node);
 
-	if (member && member->incarnation == req->incarnation)
+	if (member && member->incarnation == incarnation)
 		return member;
 	*news = member ? GMM_REJOINED : GMM_JOINED;
 	if (!member && members->nr < GMM_HOSTS_MAX)
 		member = &members->member[members->nr++];
 	if (!member)
 		return NULL;
-	member->node = req->node;
-	member->incarnation = req->incarnation;
+	member->node = node;
+	member->incarnation = incarnation;
 	members->joins++;
 	return member;
 }
@@ -92,7 +94,8 @@ int gmm_members_report(struct gmm_members *members,
 		members->refused++;
 		return -EBADMSG;
 	}
-	member = admit(members, req, news);
+	member = admit(members, req->node, le64_to_cpu(report->incarnation),
+		       news);
 	if (!member) {
 		*news = GMM_NOTHING;
 		members->refused++;
@@ -117,19 +120,13 @@ int gmm_members_report(struct gmm_members *members,
 int gmm_members_leave(struct gmm_members *members,
 		      const struct lite_request *req, enum gmm_news *news)
 {
-	struct gmm_member *member = find(members, req->node);
-
 	*news = GMM_NOTHING;
 	if (req->body_len || req->payload_len || req->nr_direct) {
 		members->refused++;
 		return -EBADMSG;
 	}
-	/* A late goodbye of a former incarnation is not the present one's. */
-	if (!member || member->incarnation != req->incarnation)
-		return 0;
-	forget(members, member);
-	members->left++;
-	*news = GMM_LEFT;
+	if (gmm_members_remove(members, req->node))
+		*news = GMM_LEFT;
 	return 0;
 }
 
