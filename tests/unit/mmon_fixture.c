@@ -15,6 +15,7 @@ static u64 mix(u64 x)
 	return x ^ x >> 29;
 }
 
+__attribute__((no_sanitize("address", "undefined")))
 void content_fill(void *page, const struct content *c)
 {
 	u64 *word = page;
@@ -29,7 +30,7 @@ void content_fill(void *page, const struct content *c)
 
 bool content_read(const void *page, struct content *c)
 {
-	u8 expect[MMON_PAGE_SIZE] __aligned(8);
+	static u8 expect[MMON_PAGE_SIZE] __aligned(8);
 
 	memcpy(c, page, sizeof(*c));
 	content_fill(expect, c);

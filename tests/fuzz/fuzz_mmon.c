@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * libFuzzer target: requests of two hosts to mmon on a small pool.
+ *
+ * The input is a program for a small machine: one byte says what is done by
+ * whom to which address space, further bytes give the details. Most requests
+ * are well formed; one kind of step takes the whole body from the input. After
+ * each step all invariants of the unit tests must hold, no host may get a page
+ * that the other one stored, and what a fetch holds must not change.
+ */
+#include "mmon_fixture.h"
+
+#define CAPACITY	24
+#define STEPS_MAX	200
+#define HELD_MAX	4
+
+static struct mmon m;
+static const u8 *input;
+static size_t left;
+static u64 stamp;
+
+static struct held {
+	bool used;
+	struct mmon_pages pages;
+	u64 stamp[MMON_FETCH_MAX];
+} held[HELD_MAX];
+
+static u8 byte(void)
+{
+	if (!left)
+		return 0;
+	left--;
+	return *input++;
+}
+
+static u64 page_addr(u8 b)
+{
+	/* Three clusters: the start, far up, and the very end. */
+	if (b < 128)
+		return PAGE(b & 63);
+	if (b < 224)
+		return PAGE((1ull << 30) + (b & 63));
+	return MMON_ADDR_MAX - PAGE(1 + (b & 31));
+}
+
+static u64 asid_of(u8 b)
+{
+	return (b & 3) + 1;
+}
+
+static u64 good_seq(u64 asid)
+{
+	struct mmon_space *space = xa_load(&m.spaces, asid);
+
+	return space ? space->seq + 1 : 1;
+}
+
+static void check(void)
+{
+	struct mmon_pages pins[HELD_MAX];
+	u32 i, n = 0;
+
+	for (i = 0; i < HELD_MAX; i++)
+		if (held[i].used)
+			pins[n++] = held[i].pages;
+	fixture_check(&m, pins, n);
+}
+
+/* ---- fetches ------------------------------------------------------------------- */
+
+static void check_owner(u32 node, const struct mmon_pages *pages, u64 *stamps)
+{
+	struct content c;
+	u32 i;
+
+	for (i = 0; i < pages->nr; i++) {
+		if (!(pages->found >> i & 1))
+			continue;
+		SHIM_ASSERT(content_read(mmon_frame_data(&m.pool,
+							 pages->frame[i]), &c));
+		SHIM_ASSERT(c.node == node);
+		if (stamps)
+			stamps[i] = c.stamp;
+	}
+}
+
+static void release(struct held *h)
+{
+	struct content c;
+	u32 i;
+
+	if (!h->used)
+		return;
+	for (i = 0; i < h->pages.nr; i++) {
+		if (!(h->pages.found >> i & 1))
+			continue;
+		SHIM_ASSERT(content_read(mmon_frame_data(&m.pool,
+							 h->pages.frame[i]),
+					 &c));
+		SHIM_ASSERT(c.stamp == h->stamp[i]);
+	}
+	mmon_pages_put(&m, &h->pages);
+	h->used = false;
+}
+
+static void release_first(void)
+{
+	u32 i;
+
+	for (i = 0; i < HELD_MAX; i++) {
+		if (!held[i].used)
+			continue;
+		release(&held[i]);
+		return;
+	}
+}
+
+static void fetch(u32 node, u64 asid, bool hold)
+{
+	u64 addr[MMON_FETCH_MAX], first = page_addr(byte());
+	u32 i, nr = 1 + byte() % MMON_FETCH_MAX;
+	struct held *h = &held[byte() % HELD_MAX];
+	struct mmon_pages pages;
+
+	for (i = 0; i < nr; i++)
+		addr[i] = first + i * MMON_PAGE_SIZE;
+	if (do_fetch(&m, node, asid, nr, addr, &pages))
+		return;
+	if (!hold) {
+		check_owner(node, &pages, NULL);
+		mmon_pages_put(&m, &pages);
+		return;
+	}
+	release(h);
+	h->used = true;
+	h->pages = pages;
+	check_owner(node, &pages, h->stamp);
+}
+
+/* ---- changes --------------------------------------------------------------------- */
+
+static void maps(u32 node, u64 asid, u64 seq)
+{
+	struct mmon_change changes[4];
+	u32 i, nr = 1 + byte() % 4;
+
+	for (i = 0; i < nr; i++) {
+		u8 kind = byte();
+		u64 start = page_addr(byte());
+		u64 len = PAGE(1 + byte() % 70), to = page_addr(byte());
+		u32 type = kind % 5, prot = kind >> 4 & 3;
+
+		changes[i] = (struct mmon_change){
+			.type = type,
+			.prot = type == MMON_MAP || type == MMON_MOVE ? prot : 0,
+			.start = start,
+			.end = start + len,
+			.to = type == MMON_MOVE ? to : 0,
+		};
+	}
+	do_maps(&m, node, asid, seq, nr, changes);
+}
+
+static void flush(u32 node, u64 asid, u64 seq)
+{
+	u64 addr[MMON_FLUSH_MAX], first = page_addr(byte());
+	u32 i, nr = 1 + byte() % MMON_FLUSH_MAX;
+
+	for (i = 0; i < nr; i++)
+		addr[i] = first + i * MMON_PAGE_SIZE;
+	do_flush(&m, node, asid, seq, nr, addr, ++stamp);
+}
+
+/* A flush whose pages are not what the checksums say. */
+static void corrupt_flush(u32 node, u64 asid, u64 seq)
+{
+	static u8 payload[2 * MMON_PAGE_SIZE] __aligned(4096);
+	struct {
+		struct mmon_flush head;
+		struct mmon_flush_page page[2];
+	} msg = { { asid, seq, 2, 0 }, { { 0, 0, 0 } } };
+	struct lite_request req = {
+		.node = node, .incarnation = INCARNATION(node),
+		.op = MMON_OP_FLUSH, .body = &msg, .body_len = sizeof(msg),
+		.payload = payload, .payload_len = sizeof(payload),
+	};
+	struct content c = { asid, 0, ++stamp, node };
+	bool repeat = seq && seq < good_seq(asid);
+	struct mmon_pages pages;
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		content_fill(payload + i * MMON_PAGE_SIZE, &c);
+		msg.page[i].addr = page_addr(byte());
+		msg.page[i].crc = crc32c(~0u, payload + i * MMON_PAGE_SIZE,
+					 MMON_PAGE_SIZE);
+	}
+	payload[(byte() << 8 | byte()) % sizeof(payload)] ^= 1 << (byte() & 7);
+	/* A repeat is not looked at any more. */
+	SHIM_ASSERT(do_raw(&m, &req, &pages) || repeat);
+}
+
+static void clone(u32 node, u64 asid, u64 seq)
+{
+	u64 child = asid_of(byte()), start = page_addr(byte());
+	u8 len = byte();
+
+	do_clone(&m, node, asid, seq, child, start,
+		 len == 255 ? MMON_ADDR_MAX : start + PAGE(len));
+}
+
+static void raw(u32 node)
+{
+	u8 op = byte(), len = byte(), i;
+	u8 *body = malloc(len ? len : 1);
+	static u8 payload[4 * MMON_PAGE_SIZE] __aligned(4096);
+	struct content c = { 0, 0, ++stamp, node };
+	struct lite_request req = {
+		.node = node, .incarnation = INCARNATION(node), .op = op,
+		.body = body, .body_len = len,
+	};
+	struct mmon_pages pages;
+
+	for (i = 0; i < len; i++)
+		body[i] = byte();
+	if (op == MMON_OP_FLUSH) {
+		req.payload = payload;
+		req.payload_len = byte() % 5 * MMON_PAGE_SIZE;
+		for (i = 0; i < 4; i++)
+			content_fill(payload + i * MMON_PAGE_SIZE, &c);
+	} else {
+		req.nr_direct = byte();
+	}
+	if (!do_raw(&m, &req, &pages)) {
+		check_owner(node, &pages, NULL);
+		mmon_pages_put(&m, &pages);
+	}
+	free(body);
+}
+
+/* ---- the machine --------------------------------------------------------------------- */
+
+static void step(void)
+{
+	u8 what = byte(), who = byte();
+	u32 node = who & 1 ? NODE_B : NODE_A;
+	u64 asid = asid_of(who >> 1);
+	u64 seq = who & 0x80 ? byte() : good_seq(asid);
+
+	if (who & 0x40)
+		shim_fail_at = byte() & 15;
+	switch (what % 10) {
+	case 0: case 1: maps(node, asid, seq); break;
+	case 2: flush(node, asid, seq); break;
+	case 3: corrupt_flush(node, asid, seq); break;
+	case 4: fetch(node, asid, false); break;
+	case 5: fetch(node, asid, true); break;
+	case 6: clone(node, asid, seq); break;
+	case 7: raw(node); break;
+	case 8: release_first(); break;
+	default:
+		if (who & 0x20)
+			mmon_spaces_drop(&m, &node);
+		else
+			do_exit(&m, node, asid);
+		shim_rcu_flush();
+	}
+	shim_fail_at = -1;
+	check();
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	u32 i;
+
+	if (!m.pool.frame)
+		fixture_start(&m, CAPACITY);
+	input = data;
+	left = size;
+	for (i = 0; left && i < STEPS_MAX; i++)
+		step();
+	for (i = 0; i < HELD_MAX; i++)
+		release(&held[i]);
+	mmon_spaces_drop(&m, NULL);
+	shim_rcu_flush();
+	check();
+	SHIM_ASSERT(!m.pool.charged && m.pool.nr_free == m.pool.total);
+	return 0;
+}
