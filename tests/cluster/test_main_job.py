@@ -92,7 +92,7 @@ def pattern(ops, *more):
 
 def finished(process, timeout):
     """Waits; the program's summary after it succeeded."""
-    code = process.wait(timeout)
+    code = process.wait(timeout).status
     assert code == 0, process.output("err") + process.output()
     return json.loads(process.output().splitlines()[-1])
 

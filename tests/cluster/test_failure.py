@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A memory host dies under a running program; modules come and go."""
+
+import json
+import os
+import time
+
+import pytest
+
+from rig import REPO, RXE_LINK_CUT, Cluster
+
+PROGRAMS = os.path.join(REPO, "build/programs")
+DEAD_MS = 5000
+# A dead verdict, and what is left of a loaded machine's patience.
+PATIENCE_MS = 4 * DEAD_MS
+
+
+@pytest.fixture(scope="module", name="cluster")
+def two_hosts():
+    with Cluster(memory_mb=128, excache_mb=16, guest_ram_mb=700,
+                 lite_rpc_params={"dead_ms": DEAD_MS}) as cluster:
+        yield cluster
+
+
+def modules(host):
+    """Counters of HOST by module."""
+    return json.loads(host.run(["vnode", "status", "--json"]).stdout)["modules"]
+
+
+def lines_used(host):
+    """ExCache lines in use."""
+    pmon = modules(host)["pmon"]
+    return pmon["lines_total"] - pmon["lines_free"]
+
+
+@pytest.mark.parametrize("policy", ["fifo", "lru"])
+def test_load_and_unload(cluster, policy):
+    """All modules, both hosts, with programs in between."""
+    processor, memory = cluster.processors[0], cluster.memory_hosts[0]
+    processor.run(["vnode", "set", "policy", policy])
+    processor.run(["vnode", "run", "--excache", "1M", "--", f"{PROGRAMS}/pattern",
+                   "--mb", "3", "--ops", "3000"], timeout=120)
+    cluster.leave()
+    assert not {"pmon", "mmon", "gmm", "lite_rpc"} & set(processor.loaded())
+    assert not {"mmon", "lite_rpc"} & set(memory.loaded())
+    cluster.join()
+
+
+def test_memory_host_leaves_and_comes_back(cluster):
+    """rmmod of a memory host in use: pages are lost in words, the rest goes on."""
+    processor, memory = cluster.processors[0], cluster.memory_hosts[0]
+    process = processor.spawn(["vnode", "run", "--excache", "1M", "--",
+                               f"{PROGRAMS}/pattern", "--mb", "4", "--seconds", "120",
+                               "--expect-sigbus"])
+    start = modules(processor)["pmon"]["misses"]
+    while modules(processor)["pmon"]["misses"] < start + 200:
+        assert process.poll() is None, process.output("err")
+        time.sleep(0.2)
+    memory.unload("mmon")
+    assert process.wait(120).status == 42, process.output("err")
+    memory.load("mmon", memory_mb=128)
+    processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "60"], timeout=70)
+    processor.run(["vnode", "run", "--excache", "1M", "--", f"{PROGRAMS}/pattern",
+                   "--mb", "3", "--ops", "2000"], timeout=120)
+    assert lines_used(processor) == 0
+
+
+def test_power_cut_of_the_memory_host(cluster):
+    """SIGBUS within the dead time, words in the log, everything else goes on."""
+    for regex, reason in RXE_LINK_CUT:
+        cluster.allow_log(regex, reason)
+    processor, memory = cluster.processors[0], cluster.memory_hosts[0]
+    tagged = processor.spawn(["vnode", "run", "--excache", "1M", "--",
+                              f"{PROGRAMS}/pattern", "--mb", "4", "--seconds", "300",
+                              "--expect-sigbus"])
+    plain = processor.spawn([f"{PROGRAMS}/pattern", "--mb", "4", "--threads", "1",
+                             "--seconds", "25"])
+    start = modules(processor)["pmon"]["misses"]
+    while modules(processor)["pmon"]["misses"] < start + 200:
+        assert tagged.poll() is None, tagged.output("err")
+        time.sleep(0.2)
+    cut_at = time.monotonic()
+    memory.power_cut()
+    assert tagged.wait(120).status == 42, tagged.output("err")
+    took_ms = (time.monotonic() - cut_at) * 1000
+    print(f"SIGBUS {took_ms:.0f} ms after the power cut, dead_ms={DEAD_MS}")
+    assert took_ms < PATIENCE_MS
+    log = processor.klog()
+    assert f"memory host {memory.address} is lost" in log
+    assert "SIGBUS at " in log
+    assert plain.wait(60).status == 0, plain.output("err")
+    refused = processor.run(["vnode", "run", "--", "/bin/true"], check=False)
+    assert refused.status in (0, 125)
+
+    memory.restart(join=True)
+    processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "90"], timeout=100)
+    processor.run(["vnode", "run", "--excache", "1M", "--", f"{PROGRAMS}/pattern",
+                   "--mb", "3", "--ops", "2000"], timeout=120)
+    assert lines_used(processor) == 0
+    cluster.leave()
+    cluster.join()
