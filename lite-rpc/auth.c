@@ -30,7 +30,8 @@ static int auth_read_key(const char *path, void *buf)
 	if (len < 0) {
 		pr_err("cannot read the cluster key file %s: error %zd\n",
 		       path, len);
-		return len;
+		/* insmod would call -ENOENT an unknown symbol. */
+		return len == -ENOMEM ? len : -EINVAL;
 	}
 	while (len > 0 && (key[len - 1] == '\n' || key[len - 1] == '\r'))
 		len--;

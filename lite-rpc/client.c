@@ -298,6 +298,7 @@ void lite_call_submit(struct lite_call *call)
 	if (unlikely(kick))
 		lite_peer_kick(lane->peer);
 }
+
 SK_EXPORT(lite_call_submit);
 
 struct call_waiter {
@@ -336,6 +337,7 @@ int lite_call_sync(struct lite_call *call, void *reply_buf, u32 reply_size)
 	wait_for_completion(&waiter.done);
 	return waiter.result;
 }
+
 SK_EXPORT(lite_call_sync);
 
 /* ---- replies ------------------------------------------------------------- */

@@ -91,6 +91,7 @@ enum lite_stat {
 struct lite_stats {
 	u64 value[LITE_STATS];
 };
+
 DECLARE_PER_CPU(struct lite_stats, lite_stats);
 
 #define lite_stat_add(stat, n)	this_cpu_add(lite_stats.value[stat], n)
@@ -114,11 +115,12 @@ struct lite_device {
 	struct rdma_cm_id *listen;
 	u32 port;
 	bool gone;
-	struct mutex reg_mutex;
+	struct mutex reg_mutex;		/* registrations, @regions, @gone */
 	struct ib_qp *reg_qp;
 	struct ib_cq *reg_cq;
 	struct list_head regions;
 };
+
 extern struct lite_device lite_device;
 
 int lite_device_init(void);
@@ -331,7 +333,7 @@ struct lite_server {
  */
 struct lite_conn {
 	struct kref ref;
-	spinlock_t lock;
+	spinlock_t lock;		/* @state, release records */
 	u8 state;			/* enum lite_conn_state, under @lock */
 	u8 lane;			/* WIRE_LANES: not known yet */
 	bool server;
@@ -411,7 +413,7 @@ enum lite_call_state {
  * @last_ok: when the peer was last heard here, or first wanted
  */
 struct lite_lane {
-	spinlock_t lock;
+	spinlock_t lock;		/* all below, and the client's slots */
 	u8 index;
 	bool wanted;
 	bool dead;
@@ -492,8 +494,8 @@ struct lite_peer {
 	struct kref ref;
 	struct hlist_node entry;
 	u32 node;
-	spinlock_t lock;
-	struct mutex meet;
+	spinlock_t lock;		/* all below, but not the lanes */
+	struct mutex meet;		/* one newcomer at a time */
 	u8 state;
 	bool reported_up;		/* event work only */
 	u64 ours;

@@ -26,6 +26,7 @@ struct lite_io_priv {
 	struct completion *waiter;
 	struct lite_io *io;
 };
+
 static_assert(sizeof(struct lite_io_priv) <=
 	      sizeof_field(struct lite_io, priv));
 
@@ -196,6 +197,7 @@ void lite_io_submit(struct lite_io *io)
 	if (unlikely(kick))
 		lite_peer_kick(lane->peer);
 }
+
 SK_EXPORT(lite_io_submit);
 
 static void io_sync_done(struct lite_io *io)
@@ -213,6 +215,7 @@ int lite_io_sync(struct lite_io *io)
 	wait_for_completion(&waiter);
 	return io->status;
 }
+
 SK_EXPORT(lite_io_sync);
 
 static bool io_expired(const struct lite_io *io)

@@ -197,6 +197,7 @@ static int __init lite_init(void)
 out_netlink:
 	lite_netlink_exit();
 out_device:
+	WRITE_ONCE(lite_stopping, true);
 	lite_device_exit();
 	lite_peers_exit();
 out_wq:

@@ -50,6 +50,7 @@ int lite_members(struct lite_member *members, int max)
 	spin_unlock_bh(&member_lock);
 	return nr;
 }
+
 SK_EXPORT(lite_members);
 
 void lite_member_publish(enum lite_service service, bool present,
@@ -68,6 +69,7 @@ void lite_member_publish(enum lite_service service, bool present,
 	}
 	spin_unlock_bh(&member_lock);
 }
+
 SK_EXPORT(lite_member_publish);
 
 /* Return: 0, or -EBADMSG: the manager's answer is not one. */
@@ -177,6 +179,7 @@ int lite_member_refresh(void)
 	wait_event(member_wait, member_idle());
 	return READ_ONCE(member_status);
 }
+
 SK_EXPORT(lite_member_refresh);
 
 void lite_member_start(void)

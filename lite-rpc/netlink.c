@@ -55,6 +55,7 @@ int lite_nl_put_counters(struct sk_buff *skb, const struct lite_counter *table,
 	}
 	return 0;
 }
+
 SK_EXPORT(lite_nl_put_counters);
 
 static u64 stat_sum(enum lite_stat stat)

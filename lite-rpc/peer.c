@@ -485,6 +485,7 @@ struct lite_peer *lite_peer_get(u32 node)
 		kref_get(&peer->ref);
 	return peer;
 }
+
 SK_EXPORT(lite_peer_get);
 
 /* The table's reference goes last, in lite_peers_exit(). */
@@ -498,24 +499,28 @@ void lite_peer_put(struct lite_peer *peer)
 	if (!IS_ERR_OR_NULL(peer))
 		kref_put(&peer->ref, peer_free);
 }
+
 SK_EXPORT(lite_peer_put);
 
 u32 lite_peer_node(const struct lite_peer *peer)
 {
 	return peer->node;
 }
+
 SK_EXPORT(lite_peer_node);
 
 u32 lite_self(void)
 {
 	return lite_params.self;
 }
+
 SK_EXPORT(lite_self);
 
 u64 lite_incarnation(void)
 {
 	return self_incarnation;
 }
+
 SK_EXPORT(lite_incarnation);
 
 int lite_peers_init(void)

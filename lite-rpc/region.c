@@ -173,6 +173,7 @@ out_free:
 	kfree(region);
 	return ERR_PTR(err);
 }
+
 SK_EXPORT(lite_region_create);
 
 void lite_region_destroy(struct lite_region *region)
@@ -187,6 +188,7 @@ void lite_region_destroy(struct lite_region *region)
 	kvfree(region->dma);
 	kfree(region);
 }
+
 SK_EXPORT(lite_region_destroy);
 
 int lite_region_grant(struct lite_region *region, u32 page, u32 nr,
@@ -204,6 +206,7 @@ int lite_region_grant(struct lite_region *region, u32 page, u32 nr,
 	grant->len = nr << PAGE_SHIFT;
 	return 0;
 }
+
 SK_EXPORT(lite_region_grant);
 
 /**

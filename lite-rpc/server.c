@@ -605,6 +605,7 @@ void lite_reply(struct lite_request *req, int status, const void *body, u32 len)
 		server_post_slot(conn, slot, len, NULL);
 	server_replied(conn, service);
 }
+
 SK_EXPORT(lite_reply);
 
 static bool reply_pages_valid(const struct lite_request *req,
@@ -686,6 +687,7 @@ void lite_reply_pages(struct lite_request *req, const struct lite_sge *src,
 		release(arg);
 	server_replied(conn, service);
 }
+
 SK_EXPORT(lite_reply_pages);
 
 /* ---- the end ------------------------------------------------------------- */

@@ -72,6 +72,7 @@ out_free:
 	kfree(service);
 	return err;
 }
+
 SK_EXPORT(lite_register_handler);
 
 void lite_unregister_handler(const struct lite_handler *handler)
@@ -95,6 +96,7 @@ void lite_unregister_handler(const struct lite_handler *handler)
 	synchronize_rcu();
 	kfree(service);
 }
+
 SK_EXPORT(lite_unregister_handler);
 
 /** lite_services_event - tell all services; process context */

@@ -52,4 +52,5 @@ int lite_test_send_raw(struct lite_peer *peer, u32 lane_index, const void *buf,
 	spin_unlock_bh(&lane->lock);
 	return err;
 }
+
 SK_EXPORT(lite_test_send_raw);

@@ -9,6 +9,7 @@
 
 /* A call was given a slot and is on its way. */
 TRACE_EVENT(lite_call_send,
+
 	TP_PROTO(u32 node, u8 lane, u32 slot, u8 service, u8 op, u64 id),
 	TP_ARGS(node, lane, slot, service, op, id),
 	TP_STRUCT__entry(
@@ -34,6 +35,7 @@ TRACE_EVENT(lite_call_send,
 
 /* A call has ended, done() is about to run. */
 TRACE_EVENT(lite_call_done,
+
 	TP_PROTO(u32 node, u8 service, u8 op, u64 id, int status),
 	TP_ARGS(node, service, op, id, status),
 	TP_STRUCT__entry(
@@ -57,6 +59,7 @@ TRACE_EVENT(lite_call_done,
 
 /* A request has arrived and is well formed; id as at the calling host. */
 TRACE_EVENT(lite_request,
+
 	TP_PROTO(u32 node, u8 lane, u32 slot, u8 service, u8 op, u64 id),
 	TP_ARGS(node, lane, slot, service, op, id),
 	TP_STRUCT__entry(
@@ -82,6 +85,7 @@ TRACE_EVENT(lite_request,
 
 /* A connection changes state: enum lite_conn_state. */
 TRACE_EVENT(lite_conn_state,
+
 	TP_PROTO(u32 node, u8 lane, bool server, u32 epoch, u8 from, u8 to),
 	TP_ARGS(node, lane, server, epoch, from, to),
 	TP_STRUCT__entry(

@@ -99,6 +99,7 @@ struct wire_connect {
 	__u8 nonce_c[WIRE_NONCE_SIZE];
 	__u8 mac[WIRE_MAC_SIZE];
 };
+
 static_assert(sizeof(struct wire_connect) == 56);
 
 /** struct wire_accept - private data of the CM REP */
@@ -113,6 +114,7 @@ struct wire_accept {
 	__le32 reserved1;
 	__u8 mac[WIRE_MAC_SIZE];
 };
+
 static_assert(sizeof(struct wire_accept) == 64);
 
 /** enum wire_reject - why a server refuses, private data of the CM REJ */
@@ -132,6 +134,7 @@ struct wire_refusal {
 	__u8 minor;
 	__le32 reason;			/* enum wire_reject */
 };
+
 static_assert(sizeof(struct wire_refusal) == 8);
 
 /** struct wire_hello - first SEND of the client */
@@ -148,6 +151,7 @@ struct wire_hello {
 	__le64 reply_addr;		/* slots * WIRE_SLOT_SIZE bytes */
 	__u8 mac[WIRE_MAC_SIZE];
 };
+
 static_assert(sizeof(struct wire_hello) == 64);
 
 /** struct wire_welcome - the server's answer: requests may come */
@@ -164,6 +168,7 @@ struct wire_welcome {
 	__le64 ring_addr;		/* slots * slot size of the lane */
 	__u8 mac[WIRE_MAC_SIZE];
 };
+
 static_assert(sizeof(struct wire_welcome) == 64);
 
 /* ---- requests and replies ------------------------------------------------ */
@@ -174,6 +179,7 @@ struct wire_direct {
 	__le32 rkey;
 	__le32 reserved;
 };
+
 static_assert(sizeof(struct wire_direct) == 16);
 
 /** struct wire_request - head of a ring slot; then wire_direct[], then body.
@@ -193,6 +199,7 @@ struct wire_request {
 	__le32 reserved0;
 	__le32 reserved1;
 };
+
 static_assert(sizeof(struct wire_request) == 32);
 
 /** struct wire_reply - head of a reply slot; then the body */
@@ -206,6 +213,7 @@ struct wire_reply {
 	__le32 status;			/* two's complement, -4095..0 */
 	__le64 reserved;
 };
+
 static_assert(sizeof(struct wire_reply) == 32);
 
 #define WIRE_REQUEST_MAX \

@@ -284,8 +284,9 @@ struct lite_request {
  * @handle: must lead to exactly one reply, now or later
  * @event: what happened to a node; process context, serialised per node, may
  *	be NULL. Must not wait for calls to that node: after a restart it is let
- *	in only when all events were delivered. Once LITE_EV_RESTARTED, _DEAD or _LEFT is delivered, no request
- *	of the former incarnation is or will be running.
+ *	in only when all events were delivered. Once LITE_EV_RESTARTED, _DEAD or
+ *	_LEFT is delivered, no request of the former incarnation is or will be
+ *	running.
  */
 struct lite_handler {
 	u8 service;

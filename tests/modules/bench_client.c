@@ -29,44 +29,18 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/random.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #include "../../lite-rpc/wire.h"
-#include "lite_rpc.h"
+#include "bench.h"
 
-#define SOURCE_PAGES	64	/* page i holds pattern i, for READ and fetch */
-#define SCRATCH_PAGES	64	/* WRITE targets, one per thread */
 #define JOB_PAGES	16
 #define JOBS_MAX	SCRATCH_PAGES
 #define RESULT_SIZE	16384
 #define STATUS_MAX	160
-
-enum bench_op {
-	OP_NULL,		/* atomic: empty reply */
-	OP_PAGES,		/* atomic: body __le32 first; source pages */
-	OP_ECHO,		/* body comes back */
-	OP_FLUSH,		/* payload i must hold pattern body.first + i */
-	OP_SLEEP,		/* body __le32 ms */
-	OP_LATE,		/* ditto, replied from a delayed work */
-	OP_GRANT,		/* reply: two struct bench_grant */
-	OP_COUNT,		/* reply: __le64 requests executed */
-	OP_SINK,		/* payload is copied away, as a memory host does */
-};
-
-struct bench_grant {
-	__le64 addr;
-	__le32 rkey;
-	__le32 len;
-};
-
-struct bench_late {
-	struct delayed_work work;
-	struct lite_request *req;
-};
 
 static char *role = "both";
 module_param(role, charp, 0444);
@@ -79,254 +53,6 @@ MODULE_PARM_DESC(peer, "IPv4 address to call (default: this host)");
 static u32 peer_node;
 static bool is_client = true;
 static bool is_server = true;
-
-/* ---- patterns ------------------------------------------------------------ */
-
-static u64 pattern_word(u32 seed, u32 i)
-{
-	return (((u64)seed << 32 | i) + 1) * 0x9e3779b97f4a7c15ULL;
-}
-
-static void pattern_fill(void *page, u32 seed)
-{
-	u64 *word = page;
-	u32 i;
-
-	for (i = 0; i < PAGE_SIZE / sizeof(*word); i++)
-		word[i] = pattern_word(seed, i);
-}
-
-static u32 pattern_bad(const void *page, u32 seed)
-{
-	const u64 *word = page;
-	u32 i, bad = 0;
-
-	for (i = 0; i < PAGE_SIZE / sizeof(*word); i++)
-		if (word[i] != pattern_word(seed, i))
-			bad += sizeof(*word);
-	return bad;
-}
-
-/* ---- the server ---------------------------------------------------------- */
-
-static struct page *source_page[SOURCE_PAGES];
-static struct page *scratch_page[SCRATCH_PAGES];
-static struct lite_region *source_region;
-static struct lite_region *scratch_region;
-static atomic64_t executed = ATOMIC64_INIT(0);
-static atomic_t sources_held = ATOMIC_INIT(0);
-static u8 *sink;
-
-static void source_release(void *arg)
-{
-	atomic_dec(&sources_held);
-}
-
-static u32 body_u32(const struct lite_request *req)
-{
-	__le32 value = 0;
-
-	if (req->body_len >= sizeof(value))
-		memcpy(&value, req->body, sizeof(value));
-	return le32_to_cpu(value);
-}
-
-static void serve_pages(struct lite_request *req)
-{
-	struct lite_sge sge[LITE_DIRECT_MAX];
-	u32 first = body_u32(req);
-	u32 i;
-
-	for (i = 0; i < req->nr_direct; i++) {
-		sge[i].region = source_region;
-		sge[i].page = (first + i) % SOURCE_PAGES;
-	}
-	atomic_inc(&sources_held);
-	lite_reply_pages(req, sge, req->nr_direct, source_release, NULL, NULL,
-			 0);
-}
-
-static void serve_flush(struct lite_request *req)
-{
-	u32 first = body_u32(req);
-	__le32 bad = 0;
-	u32 i, sum = 0;
-
-	for (i = 0; i < req->payload_len / PAGE_SIZE; i++)
-		sum += pattern_bad(req->payload + i * PAGE_SIZE, first + i);
-	bad = cpu_to_le32(sum);
-	lite_reply(req, 0, &bad, sizeof(bad));
-}
-
-static void late_reply(struct work_struct *work)
-{
-	struct bench_late *late = container_of(work, struct bench_late,
-					       work.work);
-
-	lite_reply(late->req, 0, NULL, 0);
-	kfree(late);
-}
-
-static void serve_late(struct lite_request *req)
-{
-	struct bench_late *late = kzalloc(sizeof(*late), GFP_KERNEL);
-	u32 ms = body_u32(req);
-
-	if (!late) {
-		lite_reply(req, -ENOMEM, NULL, 0);
-		return;
-	}
-	late->req = req;
-	INIT_DELAYED_WORK(&late->work, late_reply);
-	schedule_delayed_work(&late->work, msecs_to_jiffies(ms));
-}
-
-static void grant_put(struct bench_grant *out, struct lite_region *region,
-		      u32 nr)
-{
-	struct lite_grant grant = {};
-
-	if (lite_region_grant(region, 0, nr, &grant))
-		return;
-	out->addr = cpu_to_le64(grant.addr);
-	out->rkey = cpu_to_le32(grant.rkey);
-	out->len = cpu_to_le32(grant.len);
-}
-
-static void serve_grant(struct lite_request *req)
-{
-	struct bench_grant grant[2] = {};
-
-	grant_put(&grant[0], source_region, SOURCE_PAGES);
-	grant_put(&grant[1], scratch_region, SCRATCH_PAGES);
-	lite_reply(req, 0, grant, sizeof(grant));
-}
-
-static void serve(struct lite_request *req)
-{
-	__le64 count;
-
-	atomic64_inc(&executed);
-	switch (req->op) {
-	case OP_NULL:
-		lite_reply(req, 0, NULL, 0);
-		break;
-	case OP_PAGES:
-		serve_pages(req);
-		break;
-	case OP_ECHO:
-		lite_reply(req, 0, req->body, req->body_len);
-		break;
-	case OP_FLUSH:
-		serve_flush(req);
-		break;
-	case OP_SLEEP:
-		msleep(body_u32(req));
-		lite_reply(req, 0, NULL, 0);
-		break;
-	case OP_LATE:
-		serve_late(req);
-		break;
-	case OP_GRANT:
-		serve_grant(req);
-		break;
-	case OP_COUNT:
-		count = cpu_to_le64(atomic64_read(&executed));
-		lite_reply(req, 0, &count, sizeof(count));
-		break;
-	case OP_SINK:
-		memcpy(sink, req->payload, req->payload_len);
-		lite_reply(req, 0, NULL, 0);
-		break;
-	default:
-		lite_reply(req, -EOPNOTSUPP, NULL, 0);
-	}
-}
-
-static void bench_event(u32 node, enum lite_event event, void *data)
-{
-	static const char * const names[] = {
-		"UP", "DOWN", "DEAD", "RESTARTED", "LEFT",
-	};
-	__be32 addr = htonl(node);
-
-	pr_info("lite_bench: event %s of %pI4\n", names[event], &addr);
-}
-
-static const struct lite_handler bench_handler = {
-	.service = LITE_SVC_TEST,
-	.name = "lite_bench",
-	.owner = THIS_MODULE,
-	.atomic_ops = BIT_ULL(OP_NULL) | BIT_ULL(OP_PAGES),
-	.handle = serve,
-	.event = bench_event,
-};
-
-static void pages_free(struct page **pages, u32 nr)
-{
-	u32 i;
-
-	for (i = 0; i < nr; i++)
-		if (pages[i])
-			__free_page(pages[i]);
-}
-
-static int pages_alloc(struct page **pages, u32 nr)
-{
-	u32 i;
-
-	for (i = 0; i < nr; i++) {
-		pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
-		if (!pages[i])
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static void server_exit(void)
-{
-	if (!is_server)
-		return;
-	lite_unregister_handler(&bench_handler);
-	if (!IS_ERR_OR_NULL(source_region))
-		lite_region_destroy(source_region);
-	if (!IS_ERR_OR_NULL(scratch_region))
-		lite_region_destroy(scratch_region);
-	pages_free(source_page, SOURCE_PAGES);
-	pages_free(scratch_page, SCRATCH_PAGES);
-	vfree(sink);
-}
-
-static int server_init(void)
-{
-	u32 i;
-	int err;
-
-	if (!is_server)
-		return 0;
-	sink = vzalloc(LITE_PAYLOAD_PAGES * PAGE_SIZE);
-	if (!sink || pages_alloc(source_page, SOURCE_PAGES) ||
-	    pages_alloc(scratch_page, SCRATCH_PAGES)) {
-		err = -ENOMEM;
-		goto out;
-	}
-	for (i = 0; i < SOURCE_PAGES; i++)
-		pattern_fill(page_address(source_page[i]), i);
-	source_region = lite_region_create(source_page, SOURCE_PAGES,
-					   LITE_REMOTE_READ);
-	scratch_region = lite_region_create(scratch_page, SCRATCH_PAGES,
-					    LITE_REMOTE_READ |
-					    LITE_REMOTE_WRITE);
-	if (IS_ERR(source_region) || IS_ERR(scratch_region)) {
-		err = -ENOMEM;
-		goto out;
-	}
-	err = lite_register_handler(&bench_handler);
-out:
-	if (err)
-		server_exit();
-	return err;
-}
 
 /* ---- the client: results ------------------------------------------------- */
 
@@ -547,9 +273,10 @@ static void bench_one(struct job *job, const struct bench *bench, u32 nr)
 		report("{\"op\": \"%s\", \"status\": %d}\n", bench->name, err);
 	} else {
 		sort(ns, nr, sizeof(*ns), compare_u64, NULL);
-		report("{\"op\": \"%s\", \"n\": %u, \"mean_ns\": %llu, \"min_ns\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu}\n",
-		       bench->name, nr, div_u64(sum, nr), ns[0], ns[nr / 2],
-		       ns[(u64)nr * 99 / 100]);
+		report("{\"op\": \"%s\", \"n\": %u, \"mean_ns\": %llu, ",
+		       bench->name, nr, div_u64(sum, nr));
+		report("\"min_ns\": %llu, \"p50_ns\": %llu, \"p99_ns\": %llu}\n",
+		       ns[0], ns[nr / 2], ns[(u64)nr * 99 / 100]);
 	}
 	vfree(ns);
 }
@@ -728,8 +455,9 @@ static void soak_report(struct job **jobs, u32 nr)
 		bad += jobs[i]->bad_bytes;
 		max_ns = max(max_ns, jobs[i]->max_ns);
 	}
-	report("{\"op\": \"soak\", \"ok\": %llu, \"bad_bytes\": %llu, \"max_ms\": %llu, \"errors\": {",
-	       ok, bad, div_u64(max_ns, NSEC_PER_MSEC));
+	report("{\"op\": \"soak\", \"ok\": %llu, \"bad_bytes\": %llu, ", ok, bad);
+	report("\"max_ms\": %llu, \"errors\": {",
+	       div_u64(max_ns, NSEC_PER_MSEC));
 	for (status = 1; status < STATUS_MAX; status++) {
 		count = 0;
 		for (i = 0; i < nr; i++)
@@ -1009,22 +737,20 @@ static int __init bench_init(void)
 			return -EINVAL;
 		peer_node = ntohl(addr);
 	}
-	err = server_init();
+	err = is_server ? bench_server_init() : 0;
 	if (err)
 		return err;
 	err = client_init();
-	if (err)
-		server_exit();
+	if (err && is_server)
+		bench_server_exit();
 	return err;
 }
 
 static void __exit bench_exit(void)
 {
 	client_exit();
-	server_exit();
-	if (atomic_read(&sources_held))
-		pr_err("lite_bench: %d page sources were never released\n",
-		       atomic_read(&sources_held));
+	if (is_server)
+		bench_server_exit();
 }
 
 module_init(bench_init);
