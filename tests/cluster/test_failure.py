@@ -13,6 +13,8 @@ PROGRAMS = os.path.join(REPO, "build/programs")
 DEAD_MS = 5000
 # A dead verdict, and what is left of a loaded machine's patience.
 PATIENCE_MS = 4 * DEAD_MS
+# Its handler ran, or its handler's own memory was lost as well.
+SIGBUS = (42, 128 + 7)
 
 
 @pytest.fixture(scope="module", name="cluster")
@@ -57,7 +59,7 @@ def test_memory_host_leaves_and_comes_back(cluster):
         assert process.poll() is None, process.output("err")
         time.sleep(0.2)
     memory.unload("mmon")
-    assert process.wait(120).status == 42, process.output("err")
+    assert process.wait(120).status in SIGBUS, process.output("err")
     memory.load("mmon", memory_mb=128)
     processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "60"], timeout=70)
     processor.run(["vnode", "run", "--excache", "1M", "--", f"{PROGRAMS}/pattern",
@@ -81,7 +83,7 @@ def test_power_cut_of_the_memory_host(cluster):
         time.sleep(0.2)
     cut_at = time.monotonic()
     memory.power_cut()
-    assert tagged.wait(120).status == 42, tagged.output("err")
+    assert tagged.wait(120).status in SIGBUS, tagged.output("err")
     took_ms = (time.monotonic() - cut_at) * 1000
     print(f"SIGBUS {took_ms:.0f} ms after the power cut, dead_ms={DEAD_MS}")
     assert took_ms < PATIENCE_MS
