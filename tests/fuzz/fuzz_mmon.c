@@ -6,7 +6,8 @@
  * whom to which address space, further bytes give the details. Most requests
  * are well formed; one kind of step takes the whole body from the input. After
  * each step all invariants of the unit tests must hold, no host may get a page
- * that the other one stored, and what a fetch holds must not change.
+ * that the other one stored or change its spaces, and what a fetch holds must
+ * not change.
  */
 #include "mmon_fixture.h"
 
@@ -148,7 +149,8 @@ static void maps(u32 node, u64 asid, u64 seq)
 		u8 kind = byte();
 		u64 start = page_addr(byte());
 		u64 len = PAGE(1 + byte() % 70), to = page_addr(byte());
-		u32 type = kind % 5, prot = kind >> 4 & 3;
+		u32 type = kind & 8 ? kind & 7 : 1 + (kind & 3);
+		u32 prot = kind >> 4 & 3;
 
 		changes[i] = (struct mmon_change){
 			.type = type,
@@ -238,6 +240,47 @@ static void raw(u32 node)
 	free(body);
 }
 
+/* ---- nobody changes what is another's -------------------------------------------------- */
+
+static struct {
+	struct mmon_space *space;
+	u64 seq;
+	u64 frames;
+} before[4];
+
+static struct mmon_space *space_of_other(u32 node, u32 i)
+{
+	struct mmon_space *space = xa_load(&m.spaces, asid_of(i));
+
+	return space && space->node != node ? space : NULL;
+}
+
+static void remember_others(u32 node)
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++) {
+		before[i].space = space_of_other(node, i);
+		if (!before[i].space)
+			continue;
+		before[i].seq = before[i].space->seq;
+		before[i].frames = before[i].space->frames;
+	}
+}
+
+static void check_others(u32 node)
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++) {
+		SHIM_ASSERT(space_of_other(node, i) == before[i].space);
+		if (!before[i].space)
+			continue;
+		SHIM_ASSERT(before[i].space->seq == before[i].seq);
+		SHIM_ASSERT(before[i].space->frames == before[i].frames);
+	}
+}
+
 /* ---- the machine --------------------------------------------------------------------- */
 
 static void step(void)
@@ -247,17 +290,35 @@ static void step(void)
 	u64 asid = asid_of(who >> 1);
 	u64 seq = who & 0x80 ? byte() : good_seq(asid);
 
+	remember_others(node);
 	if (who & 0x40)
 		shim_fail_at = byte() & 15;
 	switch (what % 10) {
-	case 0: case 1: maps(node, asid, seq); break;
-	case 2: flush(node, asid, seq); break;
-	case 3: corrupt_flush(node, asid, seq); break;
-	case 4: fetch(node, asid, false); break;
-	case 5: fetch(node, asid, true); break;
-	case 6: clone(node, asid, seq); break;
-	case 7: raw(node); break;
-	case 8: release_first(); break;
+	case 0:
+	case 1:
+		maps(node, asid, seq);
+		break;
+	case 2:
+		flush(node, asid, seq);
+		break;
+	case 3:
+		corrupt_flush(node, asid, seq);
+		break;
+	case 4:
+		fetch(node, asid, false);
+		break;
+	case 5:
+		fetch(node, asid, true);
+		break;
+	case 6:
+		clone(node, asid, seq);
+		break;
+	case 7:
+		raw(node);
+		break;
+	case 8:
+		release_first();
+		break;
 	default:
 		if (who & 0x20)
 			mmon_spaces_drop(&m, &node);
@@ -267,6 +328,7 @@ static void step(void)
 	}
 	shim_fail_at = -1;
 	check();
+	check_others(node);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)

@@ -99,11 +99,22 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	memcpy(msg, data + 1, size - 1);
 	msg = realloc(msg, size - 1 ? size - 1 : 1);
 	switch (data[0] % 8) {
-	case 0: case 1: request(msg, size - 1); break;
-	case 2: reply(msg, size - 1); break;
-	case 3: link(msg, size - 1, true); break;
-	case 4: link(msg, size - 1, false); break;
-	default: others(data[0] % 8 - 5, msg, size - 1);
+	case 0:
+	case 1:
+		request(msg, size - 1);
+		break;
+	case 2:
+		reply(msg, size - 1);
+		break;
+	case 3:
+		link(msg, size - 1, true);
+		break;
+	case 4:
+		link(msg, size - 1, false);
+		break;
+	default:
+		others(data[0] % 8 - 5, msg, size - 1);
+		break;
 	}
 	free(msg);
 	return 0;
