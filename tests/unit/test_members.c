@@ -299,6 +299,30 @@ static void serves_reports(void **state)
 	assert_int_equal(served("hosts"), 2);
 }
 
+static void serves_whoever_restarts(void **state)
+{
+	u32 i;
+
+	(void)state;
+	call_report(1, 10);
+	assert_int_equal(call_report(1, 11), 0);
+	assert_int_equal(served("joins"), 2);
+	for (i = 1; i < GMM_HOSTS_MAX; i++)
+		assert_int_equal(call_report(i + 1, 1), 0);
+	assert_int_equal(call_report(1000, 1), -ENOSPC);
+	assert_int_equal(gmm_serve_start(LEASE), -EBUSY);
+}
+
+static void refuses_crooked_goodbyes(void **state)
+{
+	struct lite_request req = request(1, 10, NULL, 0);
+
+	(void)state;
+	req.nr_direct = 1;
+	lite_stub_call(&req);
+	assert_int_equal(lite_stub_reply.status, -EBADMSG);
+}
+
 static void serves_goodbyes(void **state)
 {
 	struct lite_request req = request(1, 10, NULL, 0);
@@ -366,6 +390,8 @@ int main(void)
 		TABLE(connection_is_not_the_host),
 		TABLE(odd_numbers_are_kept),
 		SERVED(serves_reports),
+		SERVED(serves_whoever_restarts),
+		SERVED(refuses_crooked_goodbyes),
 		SERVED(serves_goodbyes),
 		SERVED(ends_leases_by_itself),
 		SERVED(refuses_in_words),

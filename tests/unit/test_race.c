@@ -33,6 +33,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	shim_tryget_hook = NULL;
+	shim_lock_hook = NULL;
 	shim_resched_hook = NULL;
 	fixture_stop(&m);
 	return 0;
@@ -207,6 +208,83 @@ static void maps_meets_exit(void **state)
 	fixture_check(&m, NULL, 0);
 }
 
+/* The same, but a moment later: the reference is there, the lock is not. */
+static void maps_waits_for_exit(void **state)
+{
+	const struct mmon_change map = ch(MMON_MAP, RW, 200, 299, 0);
+	u64 stamp;
+
+	(void)state;
+	shim_lock_hook = do_quit;
+	assert_int_equal(do_map(&m, NODE_A, P, 3, map), -ENOENT);
+	assert_int_equal(inner, 0);
+	fixture_check(&m, NULL, 0);
+	assert_int_equal(counter(&m, "spaces"), 0);
+	/* Number 1 makes a new one instead. */
+	assert_int_equal(do_map(&m, NODE_A, P, 1, map), 0);
+	inner = 1;
+	shim_lock_hook = do_quit;
+	assert_int_equal(do_map(&m, NODE_A, P, 1, map), 0);
+	assert_int_equal(inner, 0);
+	fixture_check(&m, NULL, 0);
+	assert_int_equal(do_fetch1(&m, NODE_A, P, PAGE(200), &stamp), -ENOENT);
+	assert_int_equal(counter(&m, "spaces"), 1);
+}
+
+static void flush_waits_for_exit(void **state)
+{
+	(void)state;
+	shim_lock_hook = do_quit;
+	assert_int_equal(do_flush1(&m, NODE_A, P, 3, PAGE(5), 1), -ENOENT);
+	assert_int_equal(inner, 0);
+	fixture_check(&m, NULL, 0);
+}
+
+static void exit_waits_for_exit(void **state)
+{
+	(void)state;
+	shim_lock_hook = do_quit;
+	assert_int_equal(do_exit(&m, NODE_A, P), 0);
+	assert_int_equal(inner, 0);
+	assert_int_equal(counter(&m, "exits"), 1);
+	assert_int_equal(counter(&m, "repeats"), 1);
+	fixture_check(&m, NULL, 0);
+}
+
+static void clone_waits_for_exit_of_parent(void **state)
+{
+	(void)state;
+	shim_lock_hook = do_quit;
+	assert_int_equal(do_clone(&m, NODE_A, P, 3, C, 0, PAGE(9)), -ENOENT);
+	assert_int_equal(inner, 0);
+	fixture_check(&m, NULL, 0);
+	assert_int_equal(counter(&m, "spaces"), 0);
+}
+
+static int quit_child(void)
+{
+	struct mmon_exit msg = { C };
+
+	return raw(MMON_OP_EXIT, &msg, sizeof(msg), NULL, 0);
+}
+
+static void do_quit_child(void) { inner = other_cpu(quit_child); }
+
+static void clone_waits_for_exit_of_child(void **state)
+{
+	u64 stamp;
+
+	(void)state;
+	assert_int_equal(do_map(&m, NODE_A, C, 1, ch(MMON_MAP, RW, 0, 99, 0)), 0);
+	assert_int_equal(do_flush1(&m, NODE_A, C, 2, PAGE(50), 9), 0);
+	shim_lock_hook = do_quit_child;
+	assert_int_equal(do_clone(&m, NODE_A, P, 3, C, 0, PAGE(9)), 0);
+	assert_int_equal(inner, 0);
+	fixture_check(&m, NULL, 0);
+	assert_int_equal(do_fetch1(&m, NODE_A, C, PAGE(5), &stamp), 0);
+	assert_int_equal(do_fetch1(&m, NODE_A, C, PAGE(50), &stamp), -EFAULT);
+}
+
 static int create_child(void)
 {
 	struct {
@@ -264,6 +342,11 @@ int main(void)
 		TEST(fetch_meets_reuse_for_the_same_page),
 		TEST(request_finds_a_dying_space),
 		TEST(maps_meets_exit),
+		TEST(maps_waits_for_exit),
+		TEST(flush_waits_for_exit),
+		TEST(exit_waits_for_exit),
+		TEST(clone_waits_for_exit_of_parent),
+		TEST(clone_waits_for_exit_of_child),
 		TEST(clone_meets_creation),
 		TEST(creation_meets_creation),
 	};

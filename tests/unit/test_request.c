@@ -353,6 +353,16 @@ static void too_many_vmas(void **state)
 	assert_int_equal(err, -ENOMEM);
 	assert_in_range(page / 2, MMON_VMAS_MAX - 100, MMON_VMAS_MAX + 200);
 	fixture_check(&m, NULL, 0);
+	/* Nor can a clone bring more to a child that has some. */
+	assert_int_equal(do_map(&m, NODE_A, 5, 1,
+				ch(MMON_MAP, RW, 1 << 24, 1 << 24, 0)), 0);
+	for (i = 0; i < 64; i++)
+		changes[i] = ch(MMON_MAP, RW, (1 << 25) + 2 * i,
+				(1 << 25) + 2 * i, 0);
+	assert_int_equal(do_maps(&m, NODE_A, 5, 2, 64, changes), 0);
+	assert_int_equal(do_clone(&m, NODE_A, ASID, seq - 1, 5, 0, PAGE(1 << 23)),
+			 -ENOMEM);
+	fixture_check(&m, NULL, 0);
 }
 
 static void too_many_spaces(void **state)

@@ -439,6 +439,32 @@ static void extreme_addresses(void **state)
 	expect(C, 0, 1);
 }
 
+/* More pages than are handled at a stretch. */
+static void large_spaces(void **state)
+{
+	u64 addr[MMON_FLUSH_MAX], seq = 2, i, j;
+
+	(void)state;
+	fixture_start(&m, 1000);
+	assert_int_equal(do_map(&m, NODE_A, P, 1, ch(MMON_MAP, RW, 0, 9999, 0)), 0);
+	for (i = 0; i < 60; i++) {
+		for (j = 0; j < MMON_FLUSH_MAX; j++)
+			addr[j] = PAGE(i * MMON_FLUSH_MAX + j);
+		assert_int_equal(do_flush(&m, NODE_A, P, seq++, MMON_FLUSH_MAX,
+					  addr, i + 1), 0);
+	}
+	clone(seq++, C, 0, 9999);
+	map(P, seq++, ch(MMON_MOVE, RW, 0, 999, 5000));
+	map(P, seq++, ch(MMON_UNMAP, 0, 5000, 5499, 0));
+	expect(P, 5899, 60);
+	expect(C, 0, 1);
+	assert_int_equal(counter(&m, "frames_free"), 100);
+	assert_int_equal(do_exit(&m, NODE_A, C), 0);
+	fixture_check(&m, NULL, 0);
+	assert_int_equal(counter(&m, "frames_free"), 600);
+	fixture_stop(&m);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -467,6 +493,7 @@ int main(void)
 		TEST(lost_node_loses_all),
 		TEST(extreme_asids),
 		TEST(extreme_addresses),
+		cmocka_unit_test(large_spaces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

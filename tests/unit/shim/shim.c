@@ -11,6 +11,7 @@ int shim_rcu_depth;
 unsigned long shim_messages;
 void (*shim_resched_hook)(void);
 void (*shim_wait_hook)(void);
+void (*shim_lock_hook)(void);
 void (*shim_tryget_hook)(void);
 long shim_fail_at = -1;
 bool shim_failed;
@@ -52,6 +53,12 @@ void shim_resched(void)
 {
 	might_sleep();
 	run_hook(&shim_resched_hook);
+}
+
+void shim_lock(void)
+{
+	might_sleep();
+	run_hook(&shim_lock_hook);
 }
 
 void shim_wait(void)
