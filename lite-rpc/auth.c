@@ -25,8 +25,9 @@ static int auth_read_key(const char *path, void *buf)
 	const char *key = buf;
 	ssize_t len;
 
+	/* The nearest in kind; security modules warn of READING_UNKNOWN. */
 	len = kernel_read_file_from_path(path, 0, &buf, KEY_MAX, NULL,
-					 READING_UNKNOWN);
+					 READING_X509_CERTIFICATE);
 	if (len < 0) {
 		pr_err("cannot read the cluster key file %s: error %zd\n",
 		       path, len);
