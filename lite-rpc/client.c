@@ -94,7 +94,7 @@ void lite_call_fail_later(struct lite_call *call, int status)
 	queue_work(lite_wq, &fail_work);
 }
 
-/** lite_io_fail_later - as lite_call_fail_later() */
+/* lite_io_fail_later - as lite_call_fail_later() */
 void lite_io_fail_later(struct lite_io *io, int status)
 {
 	io->status = status;
@@ -104,7 +104,7 @@ void lite_io_fail_later(struct lite_io *io, int status)
 	queue_work(lite_wq, &fail_work);
 }
 
-/** lite_calls_flush - wait until all failing calls were reported */
+/* lite_calls_flush - wait until all failing calls were reported */
 void lite_calls_flush(void)
 {
 	bool empty;
@@ -208,7 +208,7 @@ static void client_send(struct lite_conn *conn, struct lite_call *call)
 	lite_conn_post(conn, &wr.wr);
 }
 
-/** lite_client_pump - send what waits, as far as slots allow; lane lock held */
+/* lite_client_pump - send what waits, as far as slots allow; lane lock held */
 void lite_client_pump(struct lite_lane *lane)
 {
 	struct lite_conn *conn = lane->live;
@@ -420,7 +420,7 @@ static void client_payload_sent(struct ib_cq *cq, struct ib_wc *wc)
 	client_advance(s->conn, s - s->conn->client.slot, LITE_SLOT_SEND, 0, 0);
 }
 
-/** lite_client_recv - immediate data from the server; CQ handler */
+/* lite_client_recv - immediate data from the server; CQ handler */
 void lite_client_recv(struct lite_conn *conn, u32 imm, u32 len)
 {
 	u32 kind = wire_imm_kind(imm);
@@ -630,7 +630,7 @@ static void client_welcomed(struct lite_conn *conn)
 	client_go_live(conn);
 }
 
-/** lite_client_step - next step of the handshake; work item */
+/* lite_client_step - next step of the handshake; work item */
 void lite_client_step(struct lite_conn *conn)
 {
 	switch (READ_ONCE(conn->state)) {
@@ -645,7 +645,7 @@ void lite_client_step(struct lite_conn *conn)
 
 /* ---- losing the connection ----------------------------------------------- */
 
-/** lite_client_detach - no call is sent on @conn after this; kill, step 1 */
+/* lite_client_detach - no call is sent on @conn after this; kill, step 1 */
 void lite_client_detach(struct lite_conn *conn)
 {
 	struct lite_lane *lane = &conn->peer->lane[conn->lane];
@@ -683,7 +683,7 @@ static int call_fate(const struct lite_lane *lane, const struct lite_call *call)
 	return call->flags & LITE_CALL_IDEMPOTENT ? 0 : -ECONNRESET;
 }
 
-/** lite_client_closed - hand the calls back; kill, step 5: it is drained */
+/* lite_client_closed - hand the calls back; kill, step 5: it is drained */
 void lite_client_closed(struct lite_conn *conn)
 {
 	struct lite_lane *lane = &conn->peer->lane[conn->lane];
@@ -719,7 +719,7 @@ void lite_client_closed(struct lite_conn *conn)
 	lite_peer_kick(conn->peer);
 }
 
-/** lite_lane_abandon - the peer is dead or gone: end everything that waits */
+/* lite_lane_abandon - the peer is dead or gone: end everything that waits */
 void lite_lane_abandon(struct lite_lane *lane, int status)
 {
 	struct lite_call *call, *next_call;
@@ -738,7 +738,7 @@ void lite_lane_abandon(struct lite_lane *lane, int status)
 	spin_unlock_bh(&lane->lock);
 }
 
-/** lite_lane_revive - the peer is there again: calls wait instead of failing */
+/* lite_lane_revive - the peer is there again: calls wait instead of failing */
 void lite_lane_revive(struct lite_lane *lane)
 {
 	spin_lock_bh(&lane->lock);

@@ -109,7 +109,7 @@ bool lite_conn_set_state(struct lite_conn *conn, enum lite_conn_state state)
 	return true;
 }
 
-/** lite_conn_advance - lite_conn_set_state() with the lock taken */
+/* lite_conn_advance - lite_conn_set_state() with the lock taken */
 bool lite_conn_advance(struct lite_conn *conn, enum lite_conn_state state)
 {
 	bool ok;
@@ -180,7 +180,7 @@ int lite_conn_post(struct lite_conn *conn, struct ib_send_wr *wr)
 	return err;
 }
 
-/** lite_conn_post_imm - send immediate data alone; @cqe reports completion */
+/* lite_conn_post_imm - send immediate data alone; @cqe reports completion */
 int lite_conn_post_imm(struct lite_conn *conn, u32 kind, struct ib_cqe *cqe)
 {
 	struct ib_rdma_wr wr = {
@@ -193,7 +193,7 @@ int lite_conn_post_imm(struct lite_conn *conn, u32 kind, struct ib_cqe *cqe)
 	return lite_conn_post(conn, &wr.wr);
 }
 
-/** lite_conn_send_hello - SEND @len bytes of page 1 of the hello buffer */
+/* lite_conn_send_hello - SEND @len bytes of page 1 of the hello buffer */
 int lite_conn_send_hello(struct lite_conn *conn, u32 len)
 {
 	struct ib_sge sge = {
@@ -229,7 +229,7 @@ static void conn_goodbye_done(struct ib_cq *cq, struct ib_wc *wc)
 	complete_all(&conn->goodbye_done);
 }
 
-/** lite_conn_goodbye - tell the other end that we are going; see goodbye_done */
+/* lite_conn_goodbye - tell the other end that we are going; see goodbye_done */
 void lite_conn_goodbye(struct lite_conn *conn)
 {
 	if (!lite_conn_live(conn) ||
@@ -531,7 +531,7 @@ struct lite_conn *lite_conn_alloc(u32 node, bool server)
 	return conn;
 }
 
-/** lite_conn_wait_all_gone - all connections were failed: wait for reap */
+/* lite_conn_wait_all_gone - all connections were failed: wait for reap */
 void lite_conn_wait_all_gone(void)
 {
 	wait_event(conn_count_wait, !atomic_read(&conn_count));

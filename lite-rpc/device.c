@@ -361,7 +361,7 @@ out_id:
 	return err;
 }
 
-/** lite_device_listen - let connections in; everything else must be ready */
+/* lite_device_listen - let connections in; everything else must be ready */
 int lite_device_listen(void)
 {
 	int err = rdma_listen(lite_device.listen, 64);

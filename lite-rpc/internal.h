@@ -102,7 +102,7 @@ void lite_netlink_exit(void);
 
 /* ---- device.c ------------------------------------------------------------ */
 
-/**
+/*
  * struct lite_device - the RDMA device that has our address
  * @ib: NULL when it was removed
  * @listen: our listener; bound to the address, that is how @ib was found
@@ -131,7 +131,7 @@ int lite_device_local_op(struct ib_send_wr *wr);
 
 /* ---- region.c ------------------------------------------------------------ */
 
-/**
+/*
  * struct lite_region - registered pages; owned by who created it
  * @entry: on lite_device::regions
  * @dma: address of each page, for local_dma_lkey
@@ -146,7 +146,7 @@ struct lite_region {
 	struct ib_mr **mr;
 };
 
-/** struct lite_buf - pages of our own, virtually contiguous, as a region */
+/* struct lite_buf - pages of our own, virtually contiguous, as a region */
 struct lite_buf {
 	struct lite_region *region;
 	struct page **pages;
@@ -215,7 +215,7 @@ bool lite_auth_check(const struct lite_auth *ctx, enum lite_auth_label label,
 
 /* ---- connections (conn.c, cm.c) ------------------------------------------ */
 
-/**
+/*
  * enum lite_conn_state - see lite_conn_set_state() for who goes where
  * @LITE_CONN_INIT: an object, nothing else
  * @LITE_CONN_RESOLVE: client: address and route are being found
@@ -238,7 +238,7 @@ enum lite_conn_state {
 #define LITE_SLOT_SEND		0x1	/* slot waits for the send completion */
 #define LITE_SLOT_REPLY		0x2	/* slot waits for the reply */
 
-/** struct lite_client_slot - one call in flight; under lite_lane::lock */
+/* struct lite_client_slot - one call in flight; under lite_lane::lock */
 struct lite_client_slot {
 	struct ib_cqe cqe;
 	struct lite_conn *conn;
@@ -248,7 +248,7 @@ struct lite_client_slot {
 	u8 waiting;			/* LITE_SLOT_* */
 };
 
-/**
+/*
  * struct lite_client - what only the calling end has
  * @stage: requests are built here, one page a slot, one more for tests
  * @reply: the server writes replies here, one page a slot
@@ -274,7 +274,7 @@ struct lite_client {
 	bool heartbeat;			/* one is out, not answered yet */
 };
 
-/** struct lite_server_slot - one request being served
+/* struct lite_server_slot - one request being served
  * @open: from the request's arrival to lite_reply(). Set in the CQ handler
  *	only; cleared before the reply is posted, since the next request may
  *	arrive the moment after.
@@ -290,7 +290,7 @@ struct lite_server_slot {
 	bool open;
 };
 
-/** struct lite_release - page sources of a reply on its way; lite_conn::lock */
+/* struct lite_release - page sources of a reply on its way; lite_conn::lock */
 struct lite_release {
 	struct ib_cqe cqe;
 	struct lite_conn *conn;
@@ -299,7 +299,7 @@ struct lite_release {
 	void *arg;
 };
 
-/**
+/*
  * struct lite_server - what only the serving end has
  * @ring: the client writes requests here
  * @stage: replies are built here, one page a slot
@@ -322,7 +322,7 @@ struct lite_server {
 	atomic_t inflight;
 };
 
-/**
+/*
  * struct lite_conn - one reliable connection, either end of it
  *
  * Made by lite_client_start() or on a connect request, ended by the first
@@ -395,7 +395,7 @@ int lite_cm_handler(struct rdma_cm_id *id, struct rdma_cm_event *event);
 
 /* ---- client.c, io.c ------------------------------------------------------ */
 
-/** enum lite_call_state - lite_call::state, under lite_lane::lock */
+/* enum lite_call_state - lite_call::state, under lite_lane::lock */
 enum lite_call_state {
 	LITE_CALL_NEW,
 	LITE_CALL_PENDING,		/* on lite_lane::pending */
@@ -404,7 +404,7 @@ enum lite_call_state {
 	LITE_CALL_FAILING,		/* on the list of lite_call_fail_later() */
 };
 
-/**
+/*
  * struct lite_lane - the calling side of one lane to one peer
  * @conn: the connection or the attempt at one, owned; NULL: none
  * @live: @conn while calls may be sent on it
@@ -471,7 +471,7 @@ void lite_services_event(u32 node, enum lite_event event);
 
 /* ---- peer.c -------------------------------------------------------------- */
 
-/** enum lite_peer_state - under lite_peer::lock */
+/* enum lite_peer_state - under lite_peer::lock */
 enum lite_peer_state {
 	LITE_PEER_NEW,
 	LITE_PEER_UP,
@@ -480,7 +480,7 @@ enum lite_peer_state {
 	LITE_PEER_LEFT,
 };
 
-/**
+/*
  * struct lite_peer - one host; lives until lite_rpc is unloaded
  * @ours: incarnation that we tell this peer: changes when we declare it dead
  * @theirs: incarnation that it told us; 0: never met

@@ -35,7 +35,7 @@ static struct lite_io_priv *io_priv(struct lite_io *io)
 	return (struct lite_io_priv *)io->priv;
 }
 
-/** lite_io_finish - report the end of a transfer; no lock held */
+/* lite_io_finish - report the end of a transfer; no lock held */
 void lite_io_finish(struct lite_io *io, int status)
 {
 	if (status) {
@@ -108,7 +108,7 @@ static int io_post(struct lite_conn *conn, struct lite_io *io)
 	return lite_conn_post(conn, &wr.wr);
 }
 
-/** lite_io_pump - post what waits, as far as allowed; lane lock held */
+/* lite_io_pump - post what waits, as far as allowed; lane lock held */
 void lite_io_pump(struct lite_lane *lane, struct lite_conn *conn)
 {
 	struct lite_client *cl = &conn->client;

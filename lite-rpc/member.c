@@ -211,7 +211,7 @@ static void member_leave(void)
 		lite_call_sync(&call, NULL, 0);
 }
 
-/** lite_member_stop - no report after this; the peers are stopped after it */
+/* lite_member_stop - no report after this; the peers are stopped after it */
 void lite_member_stop(void)
 {
 	if (!member_manager)
@@ -223,7 +223,7 @@ void lite_member_stop(void)
 	member_leave();
 }
 
-/** lite_member_exit - the peers are stopped, so no report is under way */
+/* lite_member_exit - the peers are stopped, so no report is under way */
 void lite_member_exit(void)
 {
 	if (!member_manager)

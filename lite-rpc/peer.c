@@ -168,7 +168,7 @@ static void peer_end(struct lite_peer *peer, enum lite_event event)
 	queue_work(lite_event_wq, &peer->event_work);
 }
 
-/** lite_peer_left - goodbye has come; any context but hard interrupt */
+/* lite_peer_left - goodbye has come; any context but hard interrupt */
 void lite_peer_left(struct lite_peer *peer)
 {
 	peer_end(peer, LITE_EV_LEFT);
@@ -186,7 +186,7 @@ u64 lite_peer_ours(struct lite_peer *peer)
 	return ours;
 }
 
-/** lite_peer_attach_client - an attempt begins. Return: false: stopping */
+/* lite_peer_attach_client - an attempt begins. Return: false: stopping */
 bool lite_peer_attach_client(struct lite_peer *peer, struct lite_conn *conn)
 {
 	bool ok;
@@ -277,7 +277,7 @@ int lite_peer_meet(struct lite_conn *conn, u64 theirs)
 	return ok ? 0 : -EAGAIN;
 }
 
-/** lite_peer_conn_live - @conn has become usable */
+/* lite_peer_conn_live - @conn has become usable */
 void lite_peer_conn_live(struct lite_conn *conn)
 {
 	struct lite_peer *peer = conn->peer;
@@ -300,7 +300,7 @@ void lite_peer_conn_live(struct lite_conn *conn)
 	lite_peer_kick(peer);
 }
 
-/** lite_peer_conn_closed - @conn is drained, nothing of it runs; kill, step 5 */
+/* lite_peer_conn_closed - @conn is drained, nothing of it runs; kill, step 5 */
 void lite_peer_conn_closed(struct lite_conn *conn)
 {
 	struct lite_peer *peer = conn->peer;
@@ -372,7 +372,7 @@ static void peer_tick(struct work_struct *work)
 		queue_delayed_work(lite_wq, &peer->tick, LITE_TICK);
 }
 
-/** lite_peer_kick - have the tick run now; any context */
+/* lite_peer_kick - have the tick run now; any context */
 void lite_peer_kick(struct lite_peer *peer)
 {
 	if (!READ_ONCE(lite_stopping))

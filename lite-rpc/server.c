@@ -272,7 +272,7 @@ static void server_welcome(struct lite_conn *conn, struct wire_link *link)
 	lite_conn_send_hello(conn, sizeof(*msg));
 }
 
-/** lite_server_step - hello has come; work item */
+/* lite_server_step - hello has come; work item */
 void lite_server_step(struct lite_conn *conn)
 {
 	struct wire_link link;
@@ -415,7 +415,7 @@ static void server_request(struct lite_conn *conn, u32 slot, u32 len)
 	server_dispatch(conn, s);
 }
 
-/** lite_server_recv - immediate data from the client; CQ handler */
+/* lite_server_recv - immediate data from the client; CQ handler */
 void lite_server_recv(struct lite_conn *conn, u32 imm, u32 len)
 {
 	if (unlikely(READ_ONCE(conn->state) < LITE_CONN_LIVE)) {
@@ -692,7 +692,7 @@ SK_EXPORT(lite_reply_pages);
 
 /* ---- the end ------------------------------------------------------------- */
 
-/** lite_server_quiesce - wait until nothing is being served; kill, step 3 */
+/* lite_server_quiesce - wait until nothing is being served; kill, step 3 */
 void lite_server_quiesce(struct lite_conn *conn)
 {
 	/* The state was set; pairs with the one in server_request(). */
@@ -700,7 +700,7 @@ void lite_server_quiesce(struct lite_conn *conn)
 	wait_event(conn->peer->wait, !atomic_read(&conn->serve.inflight));
 }
 
-/** lite_server_closed - the queue pair is drained; kill, step 5 */
+/* lite_server_closed - the queue pair is drained; kill, step 5 */
 void lite_server_closed(struct lite_conn *conn)
 {
 	struct lite_server *srv = &conn->serve;

@@ -99,7 +99,7 @@ void lite_unregister_handler(const struct lite_handler *handler)
 
 SK_EXPORT(lite_unregister_handler);
 
-/** lite_services_event - tell all services; process context */
+/* lite_services_event - tell all services; process context */
 void lite_services_event(u32 node, enum lite_event event)
 {
 	struct lite_provider *service;

@@ -40,7 +40,7 @@
 #define WIRE_BODY_MAX		3072u
 #define WIRE_SLOTS_MAX		256u
 
-/** enum wire_lane - which of the two connections of a direction */
+/* enum wire_lane - which of the two connections of a direction */
 enum wire_lane {
 	WIRE_LANE_RPC	= 0,
 	WIRE_LANE_BULK	= 1,
@@ -49,7 +49,7 @@ enum wire_lane {
 
 /* ---- immediate data: kind(4) | epoch(4) | slot(24) ----------------------- */
 
-/** enum wire_kind - what a write with immediate means
+/* enum wire_kind - what a write with immediate means
  * @WIRE_REQUEST: a request lies in ring slot i
  * @WIRE_REPLY: a reply lies in reply slot i
  * @WIRE_DIRECT_OK: the one direct page of slot i was placed, status 0
@@ -90,7 +90,7 @@ static inline __u32 wire_imm_slot(__u32 imm)
 
 /* ---- handshake ----------------------------------------------------------- */
 
-/** struct wire_connect - private data of the CM REQ: all of its 56 bytes */
+/* struct wire_connect - private data of the CM REQ: all of its 56 bytes */
 struct wire_connect {
 	__le16 magic;
 	__u8 major;
@@ -102,7 +102,7 @@ struct wire_connect {
 
 static_assert(sizeof(struct wire_connect) == 56);
 
-/** struct wire_accept - private data of the CM REP */
+/* struct wire_accept - private data of the CM REP */
 struct wire_accept {
 	__le16 magic;
 	__u8 major;
@@ -117,7 +117,7 @@ struct wire_accept {
 
 static_assert(sizeof(struct wire_accept) == 64);
 
-/** enum wire_reject - why a server refuses, private data of the CM REJ */
+/* enum wire_reject - why a server refuses, private data of the CM REJ */
 enum wire_reject {
 	WIRE_REJECT_MALFORMED	= 1,
 	WIRE_REJECT_VERSION	= 2,
@@ -127,7 +127,7 @@ enum wire_reject {
 	WIRE_REJECT_UNLOADING	= 6,
 };
 
-/** struct wire_refusal - private data of the CM REJ */
+/* struct wire_refusal - private data of the CM REJ */
 struct wire_refusal {
 	__le16 magic;
 	__u8 major;
@@ -137,7 +137,7 @@ struct wire_refusal {
 
 static_assert(sizeof(struct wire_refusal) == 8);
 
-/** struct wire_hello - first SEND of the client */
+/* struct wire_hello - first SEND of the client */
 struct wire_hello {
 	__le16 magic;
 	__u8 major;
@@ -154,7 +154,7 @@ struct wire_hello {
 
 static_assert(sizeof(struct wire_hello) == 64);
 
-/** struct wire_welcome - the server's answer: requests may come */
+/* struct wire_welcome - the server's answer: requests may come */
 struct wire_welcome {
 	__le16 magic;
 	__u8 major;
@@ -173,7 +173,7 @@ static_assert(sizeof(struct wire_welcome) == 64);
 
 /* ---- requests and replies ------------------------------------------------ */
 
-/** struct wire_direct - one page of the caller that the reply may fill */
+/* struct wire_direct - one page of the caller that the reply may fill */
 struct wire_direct {
 	__le64 addr;
 	__le32 rkey;
@@ -182,7 +182,7 @@ struct wire_direct {
 
 static_assert(sizeof(struct wire_direct) == 16);
 
-/** struct wire_request - head of a ring slot; then wire_direct[], then body.
+/* struct wire_request - head of a ring slot; then wire_direct[], then body.
  * The payload pages lie at offset WIRE_SLOT_SIZE of a bulk slot.
  */
 struct wire_request {
@@ -202,7 +202,7 @@ struct wire_request {
 
 static_assert(sizeof(struct wire_request) == 32);
 
-/** struct wire_reply - head of a reply slot; then the body */
+/* struct wire_reply - head of a reply slot; then the body */
 struct wire_reply {
 	__le32 magic;
 	__u8 major;
@@ -221,7 +221,7 @@ static_assert(sizeof(struct wire_reply) == 32);
 	 WIRE_DIRECT_MAX * sizeof(struct wire_direct) + WIRE_BODY_MAX)
 static_assert(WIRE_REQUEST_MAX <= WIRE_SLOT_SIZE);
 
-/** struct wire_request_info - a checked request in host byte order
+/* struct wire_request_info - a checked request in host byte order
  * @direct: points into the decoded buffer
  * @body: points into the decoded buffer
  */
@@ -237,7 +237,7 @@ struct wire_request_info {
 	const void *body;
 };
 
-/** struct wire_reply_info - a checked reply in host byte order */
+/* struct wire_reply_info - a checked reply in host byte order */
 struct wire_reply_info {
 	__u16 body_len;
 	__u32 epoch;
@@ -246,7 +246,7 @@ struct wire_reply_info {
 	const void *body;
 };
 
-/** struct wire_link - what hello and welcome have in common */
+/* struct wire_link - what hello and welcome have in common */
 struct wire_link {
 	__u8 lane;
 	__u16 slots;

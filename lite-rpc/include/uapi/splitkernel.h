@@ -37,6 +37,7 @@ enum sk_cmd {
 	SK_CMD_SET,
 	__SK_CMD_MAX,
 };
+
 #define SK_CMD_MAX (__SK_CMD_MAX - 1)
 
 enum sk_attr {
@@ -64,6 +65,7 @@ enum sk_attr {
 	SK_ATTR_POLICY,		/* string: replacement policy */
 	__SK_ATTR_MAX,
 };
+
 #define SK_ATTR_MAX (__SK_ATTR_MAX - 1)
 
 #endif /* _UAPI_SPLITKERNEL_H */
