@@ -14,12 +14,24 @@
 
 #define SWEEP_ABOVE	64
 
-/* pmon_backing_find - what fills @index on first touch; NULL: zeros */
-struct pmon_backing *pmon_backing_find(struct pmon_space *space, pgoff_t index)
+/*
+ * pmon_backing_find - what fills @index on first touch; NULL: zeros
+ * @first, @last: narrowed to the range around @index with the same answer
+ */
+struct pmon_backing *pmon_backing_find(struct pmon_space *space, pgoff_t index,
+				       pgoff_t *first, pgoff_t *last)
 {
+	MA_STATE(mas, &space->backing, index, index);
+	struct pmon_backing *backing;
+
 	if (mtree_empty(&space->backing))
 		return NULL;
-	return mtree_load(&space->backing, index);
+	rcu_read_lock();
+	backing = mas_walk(&mas);
+	*first = max(*first, mas.index);
+	*last = min(*last, mas.last);
+	rcu_read_unlock();
+	return backing;
 }
 
 static void backing_sweep(struct pmon_space *space)
@@ -83,6 +95,7 @@ void pmon_backing_add(struct pmon_space *space, pgoff_t first, pgoff_t last,
 {
 	backing_store(space, first, last,
 		      backing_get(space, file, (long)(file_first - first)));
+	pmon_changes_forget_plain(&space->changes);
 }
 
 /* pmon_backing_remove - the range was unmapped */

@@ -30,6 +30,8 @@ void pmon_changes_init(struct pmon_changes *changes)
 	mutex_init(&changes->lock);
 	mt_init_flags(&changes->known, MT_FLAGS_USE_RCU);
 	INIT_LIST_HEAD(&changes->log);
+	seqcount_init(&changes->plain_seq);
+	changes->plain_first = 1;
 }
 
 void pmon_changes_destroy(struct pmon_changes *changes)
@@ -39,6 +41,41 @@ void pmon_changes_destroy(struct pmon_changes *changes)
 	mtree_destroy(&changes->known);
 	list_for_each_entry_safe(change, next, &changes->log, entry)
 		kfree(change);
+}
+
+static void plain_store(struct pmon_changes *changes, pgoff_t first, pgoff_t last)
+{
+	lockdep_assert_held(&changes->lock);
+	/* Readers must not spin on a writer that was preempted. */
+	preempt_disable();
+	write_seqcount_begin(&changes->plain_seq);
+	changes->plain_first = first;
+	changes->plain_last = last;
+	write_seqcount_end(&changes->plain_seq);
+	preempt_enable();
+}
+
+/*
+ * pmon_changes_set_plain - remember a range that needs no look-ups
+ *
+ * Only a hint: not set when somebody else is at work here.
+ * Context: mmap_lock held, so that none of it is unmapped or given a backing.
+ */
+void pmon_changes_set_plain(struct pmon_changes *changes, pgoff_t first,
+			    pgoff_t last)
+{
+	if (!mutex_trylock(&changes->lock))
+		return;
+	plain_store(changes, first, last);
+	mutex_unlock(&changes->lock);
+}
+
+/* pmon_changes_forget_plain - something was unmapped, or got a file behind it */
+void pmon_changes_forget_plain(struct pmon_changes *changes)
+{
+	mutex_lock(&changes->lock);
+	plain_store(changes, 1, 0);
+	mutex_unlock(&changes->lock);
 }
 
 static void wire_fill(struct mmon_change *wire, u32 type, pgoff_t first,
@@ -85,6 +122,27 @@ static bool any_synced(struct pmon_changes *changes, pgoff_t first, pgoff_t last
 }
 
 /*
+ * pmon_changes_known - has a page of this range been touched before?
+ * @first, @last: narrowed to the known range around @index
+ * Context: mmap_lock held; lockless otherwise.
+ */
+bool pmon_changes_known(struct pmon_changes *changes, pgoff_t index,
+			pgoff_t *first, pgoff_t *last)
+{
+	MA_STATE(mas, &changes->known, index, index);
+	bool known;
+
+	rcu_read_lock();
+	known = mas_walk(&mas);
+	if (known) {
+		*first = max(*first, mas.index);
+		*last = min(*last, mas.last);
+	}
+	rcu_read_unlock();
+	return known;
+}
+
+/*
  * pmon_changes_know - pages of [@first, @last] may be sent from now on
  *
  * Called with the whole VMA around a first fault, so that growth costs one
@@ -105,6 +163,7 @@ void pmon_changes_unmap(struct pmon_changes *changes, pgoff_t first, pgoff_t las
 	if (any_synced(changes, first, last))
 		log_add(changes, MMON_UNMAP, first, last, 0);
 	known_store(changes, first, last, NULL);
+	plain_store(changes, 1, 0);
 	mutex_unlock(&changes->lock);
 }
 

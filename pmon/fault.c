@@ -181,20 +181,13 @@ static vm_fault_t fault_file(struct vm_fault *vmf, struct pmon_space *space,
 	return drop ? VM_FAULT_RETRY : FAULT_AGAIN;
 }
 
-static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
+/* Zero fill. */
+static vm_fault_t fault_zero(struct vm_fault *vmf, struct pmon_space *space)
 {
-	struct vm_area_struct *vma = vmf->vma;
-	struct pmon_backing *backing;
 	struct pmon_line *line;
 	struct page *page;
 	vm_fault_t ret;
 
-	if (!pmon_changes_known(&space->changes, vmf->pgoff))
-		pmon_changes_know(&space->changes, vma->vm_start >> PAGE_SHIFT,
-				  (vma->vm_end >> PAGE_SHIFT) - 1);
-	backing = pmon_backing_find(space, vmf->pgoff);
-	if (backing)
-		return fault_file(vmf, space, backing);
 	line = fault_line(vmf, space, &ret);
 	if (!line)
 		return ret;
@@ -209,6 +202,26 @@ static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
 	}
 	pmon_count(first_touches);
 	return fault_done(vmf, page);
+}
+
+static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
+{
+	struct pmon_changes *changes = &space->changes;
+	struct vm_area_struct *vma = vmf->vma;
+	struct pmon_backing *backing;
+	pgoff_t first, last;
+
+	if (pmon_changes_plain(changes, vmf->pgoff))
+		return fault_zero(vmf, space);
+	first = vma->vm_start >> PAGE_SHIFT;
+	last = (vma->vm_end >> PAGE_SHIFT) - 1;
+	if (!pmon_changes_known(changes, vmf->pgoff, &first, &last))
+		pmon_changes_know(changes, first, last);
+	backing = pmon_backing_find(space, vmf->pgoff, &first, &last);
+	if (backing)
+		return fault_file(vmf, space, backing);
+	pmon_changes_set_plain(changes, first, last);
+	return fault_zero(vmf, space);
 }
 
 /* The home has yet to hear of an mremap; it must before it is asked. */

@@ -46,7 +46,9 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
+#include <linux/percpu.h>
 #include <linux/sched.h>
+#include <linux/seqlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -75,7 +77,18 @@ enum pmon_counter {
 	PMON_NR_COUNTERS
 };
 
-void pmon_count_add(enum pmon_counter counter, long n);
+struct pmon_counter_set {
+	u64 value[PMON_NR_COUNTERS];
+};
+
+DECLARE_PER_CPU(struct pmon_counter_set, pmon_counters);
+
+/* Context: any. */
+static inline void pmon_count_add(enum pmon_counter counter, long n)
+{
+	this_cpu_add(pmon_counters.value[counter], n);
+}
+
 u64 pmon_counter_read(enum pmon_counter counter);
 const char *pmon_counter_name(enum pmon_counter counter);
 #define pmon_count(name)	pmon_count_add(PMON_CTR_##name, 1)
@@ -220,6 +233,9 @@ const char *pmon_policy_name(void);
  * @pending: number of PENDING stores since the last sync
  * @log: UNMAP, DISCARD, MOVE in order; all of them precede the PENDING ranges
  * @moves: a MOVE is in the log: fetches must wait for a sync
+ * @plain_first, @plain_last: a range that is known and has no file behind it:
+ *	what first touches of a big mapping ask again and again. Empty when
+ *	first > last. Read under @plain_seq, written with @lock held too.
  */
 struct pmon_changes {
 	struct mutex lock;		/* short: never across an RPC */
@@ -227,6 +243,9 @@ struct pmon_changes {
 	unsigned int pending;
 	struct list_head log;
 	bool moves;
+	seqcount_t plain_seq;
+	pgoff_t plain_first;
+	pgoff_t plain_last;
 };
 
 void pmon_changes_init(struct pmon_changes *changes);
@@ -243,9 +262,25 @@ bool pmon_changes_any(struct pmon_changes *changes);
 int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
 		      int max);
 
-static inline bool pmon_changes_known(struct pmon_changes *changes, pgoff_t index)
+void pmon_changes_set_plain(struct pmon_changes *changes, pgoff_t first,
+			    pgoff_t last);
+void pmon_changes_forget_plain(struct pmon_changes *changes);
+
+bool pmon_changes_known(struct pmon_changes *changes, pgoff_t index,
+			pgoff_t *first, pgoff_t *last);
+
+/* Is @index in the plain range? Context: mmap_lock, which orders it with unmap. */
+static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t index)
 {
-	return mtree_load(&changes->known, index);
+	unsigned int seq;
+	bool plain;
+
+	do {
+		seq = read_seqcount_begin(&changes->plain_seq);
+		plain = index >= changes->plain_first &&
+			index <= changes->plain_last;
+	} while (read_seqcount_retry(&changes->plain_seq, seq));
+	return plain;
 }
 
 /* ---- space.c --------------------------------------------------------------- */
@@ -347,7 +382,8 @@ struct pmon_backing {
 
 void pmon_backing_add(struct pmon_space *space, pgoff_t first, pgoff_t last,
 		      struct file *file, pgoff_t file_first);
-struct pmon_backing *pmon_backing_find(struct pmon_space *space, pgoff_t index);
+struct pmon_backing *pmon_backing_find(struct pmon_space *space, pgoff_t index,
+				       pgoff_t *first, pgoff_t *last);
 void pmon_backing_remove(struct pmon_space *space, pgoff_t first, pgoff_t last);
 void pmon_backing_copy(struct pmon_space *to, struct pmon_space *from,
 		       pgoff_t first, pgoff_t last, long shift);
