@@ -15,7 +15,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland demo test test-long bench-cost check clean install
+.PHONY: all setup modules userland programs demo test test-long bench-cost check clean install
 
 all: modules userland
 
@@ -29,20 +29,24 @@ modules:
 userland:
 	$(MAKE) -C userland
 
+# What tests and benchmarks run in the VMs.
+programs:
+	@$(MAKE) -C tests/cluster/programs
+
 demo: setup
-	@$(MAKE) -s all
+	@$(MAKE) -s all programs
 	@tests/demo/demo
 
 test: setup
-	@$(MAKE) -s all
+	@$(MAKE) -s all programs
 	@tests/run
 
 test-long: setup
-	@$(MAKE) -s all
+	@$(MAKE) -s all programs
 	@tests/run --long
 
 bench-cost: setup
-	@$(MAKE) -s all
+	@$(MAKE) -s all programs
 	@tests/bench/bench-cost
 
 check: setup

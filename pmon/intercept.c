@@ -35,7 +35,7 @@ enum {
 
 static struct pmon_hook hooks[NR_HOOKS];
 
-#define ORIGINAL(hook, fn)	((typeof(&(fn)))hooks[hook].original)
+#define ORIGINAL(hook, fn)	((typeof(fn) *)hooks[hook].original)
 
 /* ---- whom the hooks are for -------------------------------------------------- */
 
@@ -251,8 +251,10 @@ static int new_do_madvise(struct mm_struct *mm, unsigned long start,
 
 	atomic_inc(&inside);
 	/* Lazy freeing is for anonymous VMAs; dropping at once is allowed. */
+	if (behavior == MADV_FREE)
+		behavior = MADV_DONTNEED;
 	ret = ORIGINAL(HOOK_DO_MADVISE, new_do_madvise)(mm, start, len_in,
-				behavior == MADV_FREE ? MADV_DONTNEED : behavior);
+							behavior);
 	if (drop && len && ret != -EINVAL && space) {
 		if (pmon_discard_range(space, first, last))
 			pmon_changes_discard(&space->changes, first, last);

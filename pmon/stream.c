@@ -49,10 +49,24 @@ static int stream_home(struct pmon_space *space)
 	return 0;
 }
 
-static bool is_loss(int err)
+/*
+ * Answers after which nothing stored at the home can be counted on: it is down,
+ * does not know the space, or has no mmon any more.
+ */
+static bool is_loss(const struct pmon_space *space, int err)
 {
-	return err == -EHOSTDOWN || err == -ENOENT || err == -EPERM ||
-	       err == -EPROTO;
+	switch (err) {
+	case -EHOSTDOWN:
+	case -ESHUTDOWN:
+	case -ENOENT:
+	case -EPERM:
+	case -EPROTO:
+		return true;
+	case -EPROTONOSUPPORT:
+		return space->attached;
+	default:
+		return false;
+	}
 }
 
 /*
@@ -91,7 +105,7 @@ int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
 		space->attached = true;
 		return 0;
 	}
-	if (is_loss(ret))
+	if (is_loss(space, ret))
 		pmon_space_lose(space);
 	return ret;
 }
