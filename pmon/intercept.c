@@ -238,6 +238,21 @@ static struct vm_area_struct *new_copy_vma(struct vm_area_struct **vmap,
 
 /* ---- madvise ----------------------------------------------------------------------- */
 
+/*
+ * The home is told before the entries go: the other way round, a page that is
+ * touched and flushed again in between would be discarded there. mmap_lock keeps
+ * fork and mremap from seeing the half of it.
+ */
+static void madvise_drop(struct mm_struct *mm, struct pmon_space *space,
+			 pgoff_t first, pgoff_t last)
+{
+	mmap_read_lock(mm);
+	if (pmon_range_stored(space, first, last))
+		pmon_changes_discard(&space->changes, first, last);
+	pmon_discard_range(space, first, last);
+	mmap_read_unlock(mm);
+}
+
 static int new_do_madvise(struct mm_struct *mm, unsigned long start,
 			  size_t len_in, int behavior)
 {
@@ -245,8 +260,6 @@ static int new_do_madvise(struct mm_struct *mm, unsigned long start,
 	unsigned long len = PAGE_ALIGN(len_in);
 	bool drop = behavior == MADV_DONTNEED || behavior == MADV_FREE ||
 		    behavior == MADV_DONTNEED_LOCKED;
-	pgoff_t first = start >> PAGE_SHIFT;
-	pgoff_t last = ((start + len) >> PAGE_SHIFT) - 1;
 	int ret;
 
 	atomic_inc(&inside);
@@ -255,10 +268,9 @@ static int new_do_madvise(struct mm_struct *mm, unsigned long start,
 		behavior = MADV_DONTNEED;
 	ret = ORIGINAL(HOOK_DO_MADVISE, new_do_madvise)(mm, start, len_in,
 							behavior);
-	if (drop && len && ret != -EINVAL && space) {
-		if (pmon_discard_range(space, first, last))
-			pmon_changes_discard(&space->changes, first, last);
-	}
+	if (drop && len && ret != -EINVAL && space)
+		madvise_drop(mm, space, start >> PAGE_SHIFT,
+			     ((start + len) >> PAGE_SHIFT) - 1);
 	atomic_dec(&inside);
 	return ret;
 }

@@ -22,7 +22,7 @@
  *   mmap_lock                     (core mm; never taken by the evictor)
  *     space->stream_lock          the only lock held across an RPC: it makes
  *                                 the space's changes one ordered stream.
- *                                 Taken by the evictor, fork and exit.
+ *                                 Taken by the evictor, fork, mremap and exit.
  *       page lock of a line       several at a time only by trylock, or by fork
  *         i_mmap_rwsem            (inside unmap_mapping_pages)
  *           page table locks
@@ -418,7 +418,8 @@ unsigned int pmon_flush_evicted(struct pmon_flush *flush);
 
 /* ---- discard.c ------------------------------------------------------------- */
 
-bool pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last);
+bool pmon_range_stored(struct pmon_space *space, pgoff_t first, pgoff_t last);
+void pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last);
 
 /* ---- fork.c, remap.c ------------------------------------------------------- */
 

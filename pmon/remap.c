@@ -36,7 +36,9 @@ static bool rekey_line(struct pmon_space *space, pgoff_t from, pgoff_t to,
 /*
  * pmon_remap_range - [@from, @from + @nr) becomes [@to, @to + @nr)
  *
- * The ranges do not overlap, the target is empty. Cannot fail.
+ * The ranges do not overlap, the target is empty. Cannot fail. The stream is
+ * held so that no page is flushed under its new address before the home can be
+ * told of the move.
  */
 void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 		      unsigned long nr)
@@ -45,6 +47,7 @@ void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 	bool stored = false;
 	void *entry;
 
+	mutex_lock(&space->stream_lock);
 	unmap_mapping_pages(space->file->f_mapping, from, nr, false);
 	while ((entry = xa_find(&space->lines, &index, last, XA_PRESENT))) {
 		pgoff_t target = to + (index - from);
@@ -62,5 +65,6 @@ void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 	}
 	pmon_backing_copy(space, space, from, last, (long)(to - from));
 	pmon_changes_move(&space->changes, from, last, to, stored);
+	mutex_unlock(&space->stream_lock);
 	pmon_count(moves);
 }
