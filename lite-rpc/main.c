@@ -63,9 +63,11 @@ MODULE_PARM_DESC(slots, "requests under way per connection (1-256; bulk lane at 
 
 static int __init param_addr(const char *name, const char *text, u32 *node)
 {
+	const char *end;
 	__be32 value;
 
-	if (!in4_pton(text, -1, (u8 *)&value, -1, NULL) ||
+	/* Anything that is no digit ends the address for in4_pton(). */
+	if (!in4_pton(text, -1, (u8 *)&value, -1, &end) || *end ||
 	    ipv4_is_zeronet(value) || ipv4_is_loopback(value) ||
 	    ipv4_is_multicast(value) || ipv4_is_lbcast(value)) {
 		pr_err("%s=%s is not the IPv4 address of a host\n", name, text);
