@@ -6,6 +6,7 @@
 #   make demo         boot a cluster in VMs and run the main job
 #   make test         everything CI runs; make test-long: the full figures
 #   make bench-cost   instructions per operation (icount)
+#   make bench-latency  a miss against a READ of a page, on two hosts
 #   make check        W=1, sparse, checkpatch, 6.12 headers
 
 SHELL		:= /bin/bash
@@ -15,7 +16,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long bench-cost check clean install
+.PHONY: all setup modules userland programs demo test test-long bench-cost bench-latency check clean install
 
 all: modules userland
 

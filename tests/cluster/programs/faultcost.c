@@ -15,6 +15,9 @@
  *                 the ExCache is smaller; pages in it are clean afterwards
  *   write         the same with a store: misses, and dirty pages to evict
  *   random        read as many pages in random order
+ *   latency       the same, each access timed by itself: "missed" are those
+ *                 that took MISS_FACTOR times as long as a resident page, with
+ *                 "p50_ns" and "p99_ns" of them, and "resident_p50_ns"
  *   discard       MADV_DONTNEED of the M MiB
  *
  * Exit: 0; 2 could not run.
@@ -25,6 +28,9 @@
 #include <linux/perf_event.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+
+/* An access that takes so many times the resident one's median is a miss. */
+#define MISS_FACTOR	32
 
 static unsigned long pages = 64 << 8, resident_pages = 1 << 8;
 static const char *wanted;
@@ -110,6 +116,58 @@ static bool is_wanted(const char *phase)
 	return !wanted;
 }
 
+static uint64_t timed_read(unsigned long page)
+{
+	uint64_t ns = now_ns();
+
+	sink = area[page * PAGE];
+	return now_ns() - ns;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* @ns must not be managed memory: it would compete for the lines. */
+static uint64_t resident_p50(uint64_t *ns, unsigned long nr)
+{
+	unsigned long i;
+
+	sink = area[0];
+	for (i = 0; i < nr; i++)
+		ns[i] = timed_read(0);
+	qsort(ns, nr, sizeof(*ns), compare);
+	return ns[nr / 2];
+}
+
+static void latency(unsigned long nr)
+{
+	uint64_t *ns = map_shared(nr * sizeof(*ns));
+	uint64_t rng = 815, resident;
+	unsigned long i, first = 0, missed;
+
+	memset(ns, 0, nr * sizeof(*ns));
+	resident = resident_p50(ns, nr);
+	for (i = 0; i < nr; i++)
+		ns[i] = timed_read(next_random(&rng) % nr);
+	qsort(ns, nr, sizeof(*ns), compare);
+	while (first < nr && ns[first] < resident * MISS_FACTOR)
+		first++;
+	missed = nr - first;
+	printf("{\"phase\":\"latency\",\"pages\":%lu,\"missed\":%lu,\"resident_p50_ns\":%llu",
+	       nr, missed, (unsigned long long)resident);
+	if (missed)
+		printf(",\"p50_ns\":%llu,\"p99_ns\":%llu",
+		       (unsigned long long)ns[first + missed / 2],
+		       (unsigned long long)ns[first + missed * 99 / 100]);
+	printf("}\n");
+	fflush(stdout);
+	munmap(ns, nr * sizeof(*ns));
+}
+
 static void measure(const char *phase, void (*run)(unsigned long),
 		    unsigned long nr)
 {
@@ -167,6 +225,8 @@ int main(int argc, char **argv)
 		measure("write", write_pages, pages);
 	if (is_wanted("random"))
 		measure("random", random_pages, pages);
+	if (is_wanted("latency"))
+		latency(pages);
 	if (is_wanted("discard"))
 		measure("discard", discard_pages, pages);
 	return 0;

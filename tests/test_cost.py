@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What operations cost: instruction counts gate, times are only shown."""
+
+import json
+import os
+import subprocess
+
+TESTS = os.path.dirname(os.path.realpath(__file__))
+BUILD = os.path.join(os.path.dirname(TESTS), "build")
+
+# Of instruction counts, which are the same in every run but for a few percent.
+FIRST_TOUCH_OVER_ANON_FAULT = 1.15
+MISS_OVER_READ_4K = 2.5
+# Times depend on who else uses the machine: only nonsense is caught.
+LATENCY_RATIO_NONSENSE = 20
+
+
+def bench(name, *arguments, timeout=900):
+    """Runs a benchmark, prints its table; what it wrote to build/."""
+    result = subprocess.run([f"{TESTS}/bench/{name}", *arguments], text=True,
+                            timeout=timeout, check=False, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
+    print(result.stdout)
+    assert result.returncode == 0, result.stdout
+    with open(os.path.join(BUILD, f"{name}.json"), encoding="ascii") as file:
+        return json.load(file)
+
+
+def test_cost():
+    cost = bench("bench-cost", "--rounds", "1")
+    assert cost["first_touch_over_anon_fault"] <= FIRST_TOUCH_OVER_ANON_FAULT
+    assert cost["miss_over_read_4k"] <= MISS_OVER_READ_4K
+
+
+def test_latency():
+    result = bench("bench-latency", "--rounds", "1", "--mb", "8", "--count", "300")
+    assert 0 < result["miss_over_read_4k"] < LATENCY_RATIO_NONSENSE
