@@ -198,6 +198,8 @@ static int req_fetch(struct mmon *m, const struct lite_request *req,
 	rcu_read_lock();
 	err = find_pages(m, req, owner, pages);
 	rcu_read_unlock();
+	if (err)
+		pages->nr = 0;	/* a refusal, other than a page never stored */
 	return err;
 }
 
