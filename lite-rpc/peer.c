@@ -592,6 +592,8 @@ void lite_peers_stop(void)
 		peer_stop(peer);
 	}
 	lite_conn_wait_all_gone();
+	/* Who served the last request may still be about to wake a peer. */
+	flush_workqueue(lite_serve_wq);
 	lite_calls_flush();
 	for (i = 0; !lite_peer_next(&peer, i); i++)
 		flush_work(&peer->event_work);

@@ -306,9 +306,12 @@ static void server_put(struct lite_conn *conn, int nr)
 {
 	struct lite_peer *peer = conn->peer;
 
-	/* The connection may be gone the moment that this reaches 0. */
+	/*
+	 * The connection may be gone the moment that this reaches 0: only the
+	 * peer can tell whether lite_server_quiesce() waits.
+	 */
 	if (atomic_sub_and_test(nr, &conn->serve.inflight) &&
-	    unlikely(!lite_conn_live(conn)))
+	    unlikely(wq_has_sleeper(&peer->wait)))
 		wake_up_all(&peer->wait);
 }
 
