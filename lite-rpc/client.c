@@ -522,6 +522,8 @@ static void client_start(struct lite_lane *lane)
 		lite_conn_fail(conn, "out of memory");
 	else if (lite_cm_connect(conn))
 		lite_conn_fail(conn, "cannot start to connect");
+	/* From here on kill may take it away. */
+	complete_all(&conn->made);
 }
 
 static void client_auth_failed(struct lite_conn *conn, const char *what)

@@ -7,7 +7,8 @@
  * lite_conn_set_state(). The first lite_conn_fail(), from any context, moves
  * it to LITE_CONN_ERROR and queues lite_conn_kill(), which runs once:
  *
- *  1. client: the lane forgets the connection, so no call is sent any more;
+ *  1. client: wait until client_start() is through with it; the lane forgets
+ *     the connection, so no call is sent any more;
  *  2. the queue pair goes to the error state, under the CM handler mutex, so
  *     that no CM event can be moving it on at the same time;
  *  3. server: wait until no handler runs and every request is answered;
@@ -467,8 +468,11 @@ static void lite_conn_kill(struct work_struct *work)
 	struct lite_conn *conn = container_of(work, struct lite_conn,
 					      kill_work);
 
-	if (!conn->server)
+	if (!conn->server) {
+		/* It can fail while its buffers are still being allocated. */
+		wait_for_completion(&conn->made);
 		lite_client_detach(conn);
+	}
 	conn_qp_error(conn);
 	if (conn->server)
 		lite_server_quiesce(conn);
@@ -520,6 +524,7 @@ struct lite_conn *lite_conn_alloc(u32 node, bool server)
 	conn->goodbye_cqe.done = conn_goodbye_done;
 	init_completion(&conn->goodbye_done);
 	init_completion(&conn->closed);
+	init_completion(&conn->made);
 	INIT_LIST_HEAD(&conn->entry);
 	INIT_WORK(&conn->work, conn_step);
 	INIT_WORK(&conn->kill_work, lite_conn_kill);
