@@ -155,7 +155,8 @@ static void space_free_work(struct work_struct *work)
 	pmon_backing_destroy(space);
 	pmon_changes_destroy(&space->changes);
 	pmon_budget_put(space->budget);
-	fput(space->file);
+	/* At once: it uses our file system, which module_put() lets go. */
+	__fput_sync(space->file);
 	kfree_rcu(space, rcu);
 	module_put(THIS_MODULE);
 }
