@@ -79,15 +79,20 @@ class Sampler(threading.Thread):
         self.join(30)
 
 
-def tagged(excache_mb, *argv):
-    """ARGV under vnode run."""
-    return ["vnode", "run", "--excache", f"{excache_mb}M", "--", *map(str, argv)]
+def tagged(excache, *argv):
+    """ARGV under vnode run; EXCACHE in MB, or as vnode takes it."""
+    size = excache if isinstance(excache, str) else f"{excache}M"
+    return ["vnode", "run", "--excache", size, "--", *map(str, argv)]
 
 
-def pattern(ops, *more):
+def pattern(*more):
     """The pattern test, tagged: four threads in four times the ExCache."""
-    return tagged(EXCACHE_MB, f"{PROGRAMS}/pattern", "--threads", 4, "--mb", SET_MB,
-                  "--ops", ops, *more)
+    return tagged(EXCACHE_MB, f"{PROGRAMS}/pattern", "--threads", 4, "--mb", SET_MB, *more)
+
+
+def for_a_while(ops):
+    """So many operations, or ten minutes in the long run."""
+    return ("--seconds", 600) if LONG else ("--ops", ops)
 
 
 def finished(process, timeout):
@@ -101,7 +106,8 @@ def test_pattern(cluster):
     before = misses(cluster)
     host = cluster.processors[0]
     with Sampler(host) as sampler:
-        summary = finished(host.spawn(pattern(MISSES * 5 // 4, "--dontneed", 2)),
+        summary = finished(host.spawn(pattern("--ops", MISSES * 5 // 4,
+                                              "--dontneed", 2)),
                            4000 if LONG else 600)
     assert summary["bad"] == 0
     assert misses(cluster) - before >= MISSES
@@ -117,8 +123,7 @@ def test_pattern_with_one_percent_loss(cluster):
     host = cluster.processors[0]
     cluster.memory_hosts[0].loss(1, seed=7)
     try:
-        ops = MISSES if LONG else 5_000
-        summary = finished(host.spawn(pattern(ops)), 6000 if LONG else 900)
+        summary = finished(host.spawn(pattern(*for_a_while(5_000))), 1500)
     finally:
         cluster.memory_hosts[0].loss(0)
     assert summary["bad"] == 0
@@ -133,7 +138,7 @@ def test_pattern_over_a_link_cut(cluster, seconds):
         cluster.allow_log(regex, reason)
     host = cluster.processors[0]
     connects = status(host)["modules"]["lite_rpc"]["connects"]
-    process = host.spawn(pattern(MISSES if LONG else 8_000))
+    process = host.spawn(pattern(*for_a_while(8_000)))
     start = misses(cluster)
     while misses(cluster) < start + 1000:
         assert process.poll() is None, process.output("err")
@@ -141,7 +146,7 @@ def test_pattern_over_a_link_cut(cluster, seconds):
     cluster.memory_hosts[0].cut()
     time.sleep(seconds)
     cluster.memory_hosts[0].restore()
-    summary = finished(process, 6000 if LONG else 900)
+    summary = finished(process, 1500)
     assert summary["bad"] == 0
     lite = status(host)["modules"]["lite_rpc"]
     print(f"connections made: {lite['connects'] - connects}, "
@@ -150,9 +155,10 @@ def test_pattern_over_a_link_cut(cluster, seconds):
 
 
 def test_fork_snapshots(cluster):
+    """Writers, children and the evictor fight for 128 lines."""
     host = cluster.processors[0]
     summary = finished(host.spawn(tagged(
-        2, f"{PROGRAMS}/forksnap", "--writers", 4, "--pages", 192, "--forks", FORKS)),
+        "512K", f"{PROGRAMS}/forksnap", "--writers", 4, "--pages", 24, "--forks", FORKS)),
         3000 if LONG else 900)
     assert summary["bad"] == 0 and summary["forks"] == FORKS
 
