@@ -2,9 +2,10 @@
 /*
  * Private file mappings: where the first content of an index comes from.
  *
- * space->backing maps index ranges to a file and an offset. It changes only
- * with mmap_lock held for writing; faults read it with mmap_lock held.
- * Objects that no range refers to any more are swept when a new one is added.
+ * space->backing maps index ranges to a file and an offset. Faults read it with
+ * mmap_lock held. Ranges are added with mmap_lock held for writing, and so are
+ * objects that no range refers to any more swept then; ranges go when they are
+ * unmapped, perhaps beside faults elsewhere (munmap downgrades the lock).
  */
 #include <linux/file.h>
 #include <linux/highmem.h>

@@ -90,12 +90,37 @@ static void wire_fill(struct mmon_change *wire, u32 type, pgoff_t first,
 	wire->to = cpu_to_le64((u64)to << MMON_PAGE_SHIFT);
 }
 
+/* Does the range continue the latest change? Page by page unmapping is common. */
+static bool log_extend(struct pmon_changes *changes, u32 type, pgoff_t first,
+		       pgoff_t last)
+{
+	u64 start = (u64)first << MMON_PAGE_SHIFT;
+	u64 end = (u64)(last + 1) << MMON_PAGE_SHIFT;
+	struct change *change;
+
+	if (list_empty(&changes->log))
+		return false;
+	change = list_last_entry(&changes->log, struct change, entry);
+	if (le32_to_cpu(change->wire.type) != type)
+		return false;
+	if (le64_to_cpu(change->wire.end) == start)
+		change->wire.end = cpu_to_le64(end);
+	else if (le64_to_cpu(change->wire.start) == end)
+		change->wire.start = cpu_to_le64(start);
+	else
+		return false;
+	return true;
+}
+
 static void log_add(struct pmon_changes *changes, u32 type, pgoff_t first,
 		    pgoff_t last, pgoff_t to)
 {
-	struct change *change = kzalloc(sizeof(*change), CHANGE_GFP);
+	struct change *change;
 
 	lockdep_assert_held(&changes->lock);
+	if (type != MMON_MOVE && log_extend(changes, type, first, last))
+		return;
+	change = kzalloc(sizeof(*change), CHANGE_GFP);
 	wire_fill(&change->wire, type, first, last, to);
 	list_add_tail(&change->entry, &changes->log);
 }
@@ -145,12 +170,26 @@ bool pmon_changes_known(struct pmon_changes *changes, pgoff_t index,
 /*
  * pmon_changes_know - pages of [@first, @last] may be sent from now on
  *
- * Called with the whole VMA around a first fault, so that growth costs one
- * report. Parts that the home knows already are reported again: harmless.
+ * Called with the whole VMA around a first fault at @index, so that growth costs
+ * one report. Only the unknown gap around @index is stored: what is SYNCED must
+ * stay so, for UNMAP and DISCARD are sent for such ranges only.
  */
-void pmon_changes_know(struct pmon_changes *changes, pgoff_t first, pgoff_t last)
+void pmon_changes_know(struct pmon_changes *changes, pgoff_t index,
+		       pgoff_t first, pgoff_t last)
 {
+	MA_STATE(mas, &changes->known, index, index);
+
 	mutex_lock(&changes->lock);
+	rcu_read_lock();
+	if (mas_walk(&mas)) {
+		/* Another fault was faster. */
+		rcu_read_unlock();
+		mutex_unlock(&changes->lock);
+		return;
+	}
+	first = max(first, mas.index);
+	last = min(last, mas.last);
+	rcu_read_unlock();
 	known_store(changes, first, last, KNOWN_PENDING);
 	changes->pending++;
 	mutex_unlock(&changes->lock);
@@ -233,12 +272,6 @@ int pmon_changes_inherit(struct pmon_changes *child, struct pmon_changes *parent
 	return ret;
 }
 
-/* pmon_changes_any - is there something to report? Racy hint. */
-bool pmon_changes_any(struct pmon_changes *changes)
-{
-	return READ_ONCE(changes->pending) || !list_empty_careful(&changes->log);
-}
-
 /* Next PENDING range at or after *index; marks it SYNCED. */
 static bool take_pending(struct pmon_changes *changes, unsigned long *index,
 			 struct mmon_change *out)
@@ -290,7 +323,8 @@ int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
 			changes->pending = 0;
 	}
 out:
-	if (list_empty(&changes->log))
+	/* Whoever takes asks until there is nothing: then all is delivered. */
+	if (!n)
 		WRITE_ONCE(changes->moves, false);
 	mutex_unlock(&changes->lock);
 	return n;

@@ -8,7 +8,7 @@
 #include "internal.h"
 
 /* Returns false: try the same index again. */
-static bool discard_index(struct pmon_space *space, pgoff_t index)
+static bool discard_index(struct pmon_space *space, pgoff_t index, bool *stored)
 {
 	struct pmon_line *line, *release = NULL;
 	struct page *busy = NULL;
@@ -24,9 +24,11 @@ static bool discard_index(struct pmon_space *space, pgoff_t index)
 	} else if (line && line->io) {
 		__xa_erase(&space->lines, index);
 		WRITE_ONCE(line->detached, true);
+		*stored = true;
 	} else if (entry) {
 		__xa_erase(&space->lines, index);
 		release = line;
+		*stored |= line ? line->remote : pmon_entry_is_remote(entry);
 	}
 	xa_unlock_bh(&space->lines);
 
@@ -45,47 +47,25 @@ static bool discard_index(struct pmon_space *space, pgoff_t index)
 	return true;
 }
 
-static bool entry_stored(void *entry)
-{
-	struct pmon_line *line = entry;
-
-	if (!entry || xa_is_value(entry))
-		return pmon_entry_is_remote(entry);
-	return READ_ONCE(line->remote) || READ_ONCE(line->io);
-}
-
-/*
- * pmon_range_stored - does the home store pages of [@first, @last]?
- *
- * May miss one that is being stored just now; what is left at the home then is
- * never asked for, and goes with the mapping.
- */
-bool pmon_range_stored(struct pmon_space *space, pgoff_t first, pgoff_t last)
-{
-	unsigned long index;
-	void *entry;
-
-	xa_for_each_range(&space->lines, index, entry, first, last)
-		if (entry_stored(entry))
-			return true;
-	return false;
-}
-
 /*
  * pmon_discard_range - forget the content of [@first, @last]
  *
- * Context: process; the caller tells the home (pmon_changes_*).
+ * Context: process; nothing can fault in the range. The caller tells the home
+ * afterwards (pmon_changes_*): lines in flight are detached by then.
+ * Return: whether the home stores, or is being sent, pages of the range.
  */
-void pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last)
+bool pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last)
 {
 	unsigned long index = first;
+	bool stored = false;
 
 	while (xa_find(&space->lines, &index, last, XA_PRESENT)) {
-		if (!discard_index(space, index))
+		if (!discard_index(space, index, &stored))
 			continue;
 		pmon_count(discards);
 		if (index++ == last)
 			break;
 		cond_resched();
 	}
+	return stored;
 }

@@ -28,6 +28,7 @@
 #define EVICT_BATCH	32
 #define IDLE_MS		20		/* between rounds that freed nothing */
 #define STALL_ROUNDS	100		/* of refused flushes: give up */
+#define PIN_ROUNDS	1500		/* of nothing but pinned lines: the same */
 
 static enum pmon_policy policy = PMON_LRU;
 
@@ -56,7 +57,10 @@ struct batch {
 	struct pmon_line *line[EVICT_BATCH];
 };
 
-/* Lock the oldest lines; they stay on the list, only we are its evictor. */
+/*
+ * Lock the oldest lines; they stay on the list, only we are its evictor. Of one
+ * space only: while its home does not answer, no other's lines are locked.
+ */
 static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 {
 	struct pmon_line *line, *next;
@@ -69,10 +73,12 @@ static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 	list_for_each_entry_safe(line, next, &budget->lru, entry) {
 		if (batch->nr == max || scanned++ == 4 * EVICT_BATCH)
 			break;
-		if (trylock_page(line->page))
-			batch->line[batch->nr++] = line;
-		else
+		if (!trylock_page(line->page))
 			list_move_tail(&line->entry, &budget->lru);
+		else if (batch->nr && line->space != batch->line[0]->space)
+			unlock_page(line->page);
+		else
+			batch->line[batch->nr++] = line;
 	}
 	spin_unlock_bh(&budget->lru_lock);
 }
@@ -121,6 +127,8 @@ static void evict_to(struct pmon_line *line, void *entry)
 {
 	struct pmon_space *space = line->space;
 
+	/* Out of the xarray, the line no longer keeps the space. */
+	pmon_space_get(space);
 	xa_lock_bh(&space->lines);
 	if (entry)
 		__xa_store(&space->lines, line->page->index, entry, GFP_NOWAIT);
@@ -129,6 +137,7 @@ static void evict_to(struct pmon_line *line, void *entry)
 	xa_unlock_bh(&space->lines);
 	pmon_count(evictions);
 	pmon_line_release(line);
+	pmon_space_put(space);
 }
 
 static void begin_io(struct pmon_line *line)
@@ -228,6 +237,7 @@ static unsigned int evict_line(struct pmon_budget *budget,
 	}
 	if (pmon_line_pinned(line)) {
 		pmon_count(pinned_skips);
+		budget->pinned++;
 		keep(line);
 		return 0;
 	}
@@ -249,9 +259,13 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 
 	batch_lock(budget, &batch);
 	batch_unmap(budget, &batch);
+	budget->refused = false;
+	budget->pinned = 0;
 	for (i = 0; i < batch.nr; i++)
 		freed += evict_line(budget, batch.line[i], force);
 	freed += flush_batch(budget->flush);
+	if (budget->pinned < batch.nr)
+		budget->pinned = 0;
 	return freed;
 }
 
@@ -273,7 +287,6 @@ void pmon_evict_work(struct work_struct *work)
 
 	while (needs_lines(budget)) {
 		/* Two passes over the list: one clears, one finds. */
-		budget->refused = false;
 		freed = evict_round(budget, scanned > 2 * budget->limit);
 		scanned += EVICT_BATCH;
 		cond_resched();
@@ -286,15 +299,18 @@ void pmon_evict_work(struct work_struct *work)
 		if (scanned <= 3 * budget->limit)
 			continue;
 		/*
-		 * Everything is in flight, pinned, or refused. In flight and
-		 * pinned pass; memory hosts that refuse pages may not.
+		 * Everything is in flight, pinned, or refused. What is in
+		 * flight comes back; memory hosts that refuse pages may not,
+		 * nor the pins of somebody who waits for a line to pin more.
 		 */
-		idle = budget->refused ? idle + 1 : 0;
-		if (idle == STALL_ROUNDS) {
+		idle = budget->refused || budget->pinned ? idle + 1 : 0;
+		if (idle == (budget->pinned ? PIN_ROUNDS : STALL_ROUNDS)) {
 			WRITE_ONCE(budget->stalled, true);
 			wake_up_all(&budget->free_wait);
-			pr_err_ratelimited("memory hosts refuse dirty pages: no line of %lu freed for %u ms\n",
-					   budget->used, IDLE_MS * STALL_ROUNDS);
+			pr_err_ratelimited("no line of %lu could be freed: %s\n",
+					   budget->used,
+					   budget->pinned ? "all are pinned" :
+					   "memory hosts refuse dirty pages");
 			break;
 		}
 		msleep(IDLE_MS);

@@ -148,6 +148,13 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 	return fault_done(vmf, page);
 }
 
+/* Errors of this reader or this moment, not of the file. */
+static bool passes(int err)
+{
+	return err == -EINTR || err == -ERESTARTSYS || err == -EAGAIN ||
+	       err == -ENOMEM;
+}
+
 /* First touch of a private file mapping: fill the line from the file. */
 static vm_fault_t fault_file(struct vm_fault *vmf, struct pmon_space *space,
 			     struct pmon_backing *backing)
@@ -177,8 +184,14 @@ static vm_fault_t fault_file(struct vm_fault *vmf, struct pmon_space *space,
 		sk_release_fault_lock(vmf);
 	err = pmon_backing_fill(file, file_page, line->page);
 	fput(file);
-	pmon_io_end(line, err ? PMON_ENTRY_UNREAD : NULL);
-	return drop ? VM_FAULT_RETRY : FAULT_AGAIN;
+	if (err)
+		pmon_io_end(line, passes(err) ? PMON_ENTRY_ABSENT :
+						PMON_ENTRY_UNREAD);
+	else
+		pmon_io_end(line, NULL);
+	if (drop)
+		return VM_FAULT_RETRY;
+	return passes(err) ? VM_FAULT_SIGBUS : FAULT_AGAIN;
 }
 
 /* Zero fill. */
@@ -216,7 +229,7 @@ static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
 	first = vma->vm_start >> PAGE_SHIFT;
 	last = (vma->vm_end >> PAGE_SHIFT) - 1;
 	if (!pmon_changes_known(changes, vmf->pgoff, &first, &last))
-		pmon_changes_know(changes, first, last);
+		pmon_changes_know(changes, vmf->pgoff, first, last);
 	backing = pmon_backing_find(space, vmf->pgoff, &first, &last);
 	if (backing)
 		return fault_file(vmf, space, backing);
@@ -234,7 +247,12 @@ static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_space *space)
 	pmon_space_get(space);
 	if (drop)
 		sk_release_fault_lock(vmf);
-	mutex_lock(&space->stream_lock);
+	if (!drop) {
+		mutex_lock(&space->stream_lock);
+	} else if (mutex_lock_killable(&space->stream_lock)) {
+		pmon_space_put(space);
+		return VM_FAULT_RETRY;
+	}
 	pmon_stream_sync(space);
 	mutex_unlock(&space->stream_lock);
 	pmon_space_put(space);

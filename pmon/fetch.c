@@ -24,7 +24,7 @@ u32 pmon_page_crc(struct page *page)
 /*
  * pmon_io_end - end of a transfer into a published line
  * @failed: NULL: the page is filled; else the value entry that takes the
- *	line's place
+ *	line's place, or PMON_ENTRY_ABSENT for none
  *
  * Unlocks the page and drops the transfer's reference to the space.
  * Context: process or softirq.
@@ -39,7 +39,9 @@ void pmon_io_end(struct pmon_line *line, void *failed)
 	line->io = false;
 	detached = line->detached;
 	/* Replaces an entry that is there: allocates nothing. */
-	if (failed && !detached)
+	if (failed == PMON_ENTRY_ABSENT && !detached)
+		__xa_erase(&space->lines, page->index);
+	else if (failed && !detached)
 		__xa_store(&space->lines, page->index, failed, GFP_NOWAIT);
 	xa_unlock_bh(&space->lines);
 	if (detached || failed) {
@@ -66,9 +68,11 @@ static void fetch_done(struct lite_call *call)
 	if (call->status) {
 		/*
 		 * Transport errors come here only when the host is given up;
-		 * any other answer means that it no longer has the page.
+		 * any other answer means that it no longer has the page. Which
+		 * is as it should be if the page was discarded meanwhile.
 		 */
-		pmon_space_lose(space);
+		if (!READ_ONCE(line->detached))
+			pmon_space_lose(space);
 		pmon_io_end(line, PMON_ENTRY_LOST);
 		return;
 	}

@@ -120,7 +120,11 @@ static unsigned long map_or_not(struct file *file, unsigned long addr,
 	struct pmon_space *space;
 	unsigned long ret;
 
-	if (!manageable(file, flags))
+	/* remap_file_pages(): for shared memory, which this is only in form. */
+	if (file && pmon_file_is_ours(file))
+		return -EINVAL;
+	/* Beyond what the wire format can name: 5-level page tables. */
+	if (!manageable(file, flags) || addr + len > MMON_ADDR_MAX)
 		return map_original(file, addr, len, flags, pgoff, uf);
 	space = current_space();
 	if (!space)
@@ -228,10 +232,17 @@ static struct vm_area_struct *new_copy_vma(struct vm_area_struct **vmap,
 	vma = ORIGINAL(HOOK_COPY_VMA, new_copy_vma)(vmap, addr, len,
 						    addr >> PAGE_SHIFT,
 						    need_rmap_locks, keep_source);
-	if (vma && space->move_len)
-		pmon_remap_range(space, space->move_from >> PAGE_SHIFT,
-				 addr >> PAGE_SHIFT,
-				 min(space->move_len, len) >> PAGE_SHIFT);
+	/*
+	 * No page table entries for move_page_tables() to move. The content
+	 * follows in pmon_mremap(), when nothing can fail any more.
+	 */
+	if (vma && space->move_len) {
+		unmap_mapping_pages(space->file->f_mapping,
+				    space->move_from >> PAGE_SHIFT,
+				    space->move_len >> PAGE_SHIFT, false);
+		space->move_to = addr;
+		space->move_len = min(space->move_len, len);
+	}
 	atomic_dec(&inside);
 	return vma;
 }
@@ -239,18 +250,21 @@ static struct vm_area_struct *new_copy_vma(struct vm_area_struct **vmap,
 /* ---- madvise ----------------------------------------------------------------------- */
 
 /*
- * The home is told before the entries go: the other way round, a page that is
- * touched and flushed again in between would be discarded there. mmap_lock keeps
- * fork and mremap from seeing the half of it.
+ * With mmap_lock held for writing, since a fault, a fork or an mremap between
+ * the entries' going and the home's being told would see one without the other:
+ * a child with an entry whose page is gone, a new page discarded for the old.
  */
 static void madvise_drop(struct mm_struct *mm, struct pmon_space *space,
 			 pgoff_t first, pgoff_t last)
 {
-	mmap_read_lock(mm);
-	if (pmon_range_stored(space, first, last))
+	unsigned long index = first;
+
+	if (!xa_find(&space->lines, &index, last, XA_PRESENT))
+		return;
+	mmap_write_lock(mm);
+	if (pmon_discard_range(space, first, last))
 		pmon_changes_discard(&space->changes, first, last);
-	pmon_discard_range(space, first, last);
-	mmap_read_unlock(mm);
+	mmap_write_unlock(mm);
 }
 
 static int new_do_madvise(struct mm_struct *mm, unsigned long start,

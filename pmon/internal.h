@@ -157,6 +157,8 @@ static inline bool pmon_line_pinned(struct pmon_line *line)
 
 #define PMON_ENTRY_LOST		xa_mk_value(1)
 #define PMON_ENTRY_UNREAD	xa_mk_value(3)
+/* Never stored: a transfer that failed for now leaves the index absent. */
+#define PMON_ENTRY_ABSENT	xa_mk_value(4)
 
 static inline void *pmon_entry_remote(u32 crc)
 {
@@ -189,6 +191,7 @@ struct pmon_flush;
  * @free_wait: faults waiting for a line
  * @stalled: the evictor made no room because the memory hosts refuse pages
  * @refused: a flush of this round was refused; the evictor's own
+ * @pinned: lines of this round, if all of them were pinned; the evictor's own
  */
 struct pmon_budget {
 	struct kref ref;
@@ -204,6 +207,7 @@ struct pmon_budget {
 	wait_queue_head_t free_wait;
 	bool stalled;
 	bool refused;
+	unsigned int pinned;
 	struct work_struct evict_work;
 	struct work_struct free_work;
 	struct pmon_flush *flush;
@@ -250,7 +254,8 @@ struct pmon_changes {
 
 void pmon_changes_init(struct pmon_changes *changes);
 void pmon_changes_destroy(struct pmon_changes *changes);
-void pmon_changes_know(struct pmon_changes *changes, pgoff_t first, pgoff_t last);
+void pmon_changes_know(struct pmon_changes *changes, pgoff_t index,
+		       pgoff_t first, pgoff_t last);
 void pmon_changes_unmap(struct pmon_changes *changes, pgoff_t first, pgoff_t last);
 void pmon_changes_discard(struct pmon_changes *changes, pgoff_t first,
 			  pgoff_t last);
@@ -258,7 +263,6 @@ void pmon_changes_move(struct pmon_changes *changes, pgoff_t first, pgoff_t last
 		       pgoff_t to, bool stored);
 int pmon_changes_inherit(struct pmon_changes *child, struct pmon_changes *parent,
 			 pgoff_t first, pgoff_t last);
-bool pmon_changes_any(struct pmon_changes *changes);
 int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
 		      int max);
 
@@ -296,12 +300,12 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  *	stream_lock.
  * @lost: the home died; any access that needs it gets SIGBUS
  * @seq, @attached: stream state, stream_lock
- * @move_from, @move_len: mremap under way; mmap_lock held for writing
+ * @move_from, @move_to, @move_len: mremap under way, between new_move_vma() and the
+ *	mremap callback; mmap_lock held for writing
  */
 struct pmon_space {
 	struct kref ref;
 	struct hlist_node hash;
-	struct rcu_head rcu;
 	struct mm_struct *mm;
 	struct file *file;
 	u64 asid;
@@ -319,14 +323,16 @@ struct pmon_space {
 	bool lost;
 	bool lost_reported;
 	unsigned long move_from;
+	unsigned long move_to;
 	unsigned long move_len;
 	atomic_long_t resident;
-	struct work_struct free_work;
+	struct rcu_work free_work;
 	u8 *message;
 };
 
 extern const struct vm_operations_struct pmon_vm_ops;
 
+bool pmon_file_is_ours(struct file *file);
 int pmon_space_init(void);
 void pmon_space_exit(void);
 bool pmon_mm_managed(struct mm_struct *mm);
@@ -418,8 +424,7 @@ unsigned int pmon_flush_evicted(struct pmon_flush *flush);
 
 /* ---- discard.c ------------------------------------------------------------- */
 
-bool pmon_range_stored(struct pmon_space *space, pgoff_t first, pgoff_t last);
-void pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last);
+bool pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last);
 
 /* ---- fork.c, remap.c ------------------------------------------------------- */
 
@@ -428,6 +433,7 @@ int pmon_fork_init(void);
 void pmon_fork_exit(void);
 void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 		      unsigned long nr);
+int pmon_mremap(struct vm_area_struct *vma);
 
 /* ---- tag.c ----------------------------------------------------------------- */
 

@@ -131,7 +131,7 @@ static int tag_caller(struct sk_buff *skb, struct genl_info *info)
 	unsigned long limit = 0;
 	int ret;
 
-	if (!capable(CAP_SYS_ADMIN)) {
+	if (!netlink_capable(skb, CAP_SYS_ADMIN)) {
 		NL_SET_ERR_MSG(info->extack, "tagging needs CAP_SYS_ADMIN");
 		return -EPERM;
 	}
@@ -158,7 +158,7 @@ static int change_settings(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *name = info->attrs[SK_ATTR_POLICY];
 
-	if (!capable(CAP_SYS_ADMIN)) {
+	if (!netlink_capable(skb, CAP_SYS_ADMIN)) {
 		NL_SET_ERR_MSG(info->extack, "settings need CAP_SYS_ADMIN");
 		return -EPERM;
 	}

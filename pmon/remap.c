@@ -2,9 +2,10 @@
 /*
  * mremap: content moves to other indexes.
  *
- * Runs inside copy_vma(), mmap_lock held for writing, after the new VMA exists
- * and before anything can fault in it. No page table entries are left in the
- * old range, so the core's move_page_tables() finds nothing to move.
+ * Runs as the new VMA's mremap callback: mmap_lock held for writing, after the
+ * core's move_page_tables(), which found nothing to move (intercept.c unmapped
+ * the old range) but may have failed for lack of page tables. From here on
+ * nothing fails, and nothing can fault before the content is in place.
  */
 #include "internal.h"
 
@@ -48,7 +49,6 @@ void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 	void *entry;
 
 	mutex_lock(&space->stream_lock);
-	unmap_mapping_pages(space->file->f_mapping, from, nr, false);
 	while ((entry = xa_find(&space->lines, &index, last, XA_PRESENT))) {
 		pgoff_t target = to + (index - from);
 
@@ -67,4 +67,16 @@ void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 	pmon_changes_move(&space->changes, from, last, to, stored);
 	mutex_unlock(&space->stream_lock);
 	pmon_count(moves);
+}
+
+/* pmon_mremap - vm_operations_struct::mremap */
+int pmon_mremap(struct vm_area_struct *vma)
+{
+	struct pmon_space *space = pmon_vma_space(vma);
+
+	if (space->move_len)
+		pmon_remap_range(space, space->move_from >> PAGE_SHIFT,
+				 space->move_to >> PAGE_SHIFT,
+				 space->move_len >> PAGE_SHIFT);
+	return 0;
 }

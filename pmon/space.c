@@ -29,6 +29,7 @@ static atomic_t next_asid = ATOMIC_INIT(0);
 const struct vm_operations_struct pmon_vm_ops = {
 	.fault = pmon_fault,
 	.access = pmon_access,
+	.mremap = pmon_mremap,
 };
 
 /*
@@ -49,7 +50,15 @@ static int pmon_file_mmap(struct file *file, struct vm_area_struct *vma)
 static const struct file_operations pmon_file_ops = {
 	.owner = THIS_MODULE,
 	.mmap = pmon_file_mmap,
+	/* msync() of private memory has nothing to do. */
+	.fsync = noop_fsync,
 };
+
+/* pmon_file_is_ours - is it the pseudo file of some space? */
+bool pmon_file_is_ours(struct file *file)
+{
+	return file->f_op == &pmon_file_ops;
+}
 
 /* i_pages stays empty: reclaim and writeback have nothing to act on. */
 static const struct address_space_operations pmon_aops = {
@@ -146,8 +155,8 @@ void pmon_spaces_for_each(int (*fn)(struct pmon_space *space, void *arg),
 
 static void space_free_work(struct work_struct *work)
 {
-	struct pmon_space *space = container_of(work, struct pmon_space,
-						free_work);
+	struct pmon_space *space = container_of(to_rcu_work(work),
+						struct pmon_space, free_work);
 
 	pmon_stream_exit(space);
 	WARN_ON_ONCE(atomic_long_read(&space->resident));
@@ -157,7 +166,7 @@ static void space_free_work(struct work_struct *work)
 	pmon_budget_put(space->budget);
 	/* At once: it uses our file system, which module_put() lets go. */
 	__fput_sync(space->file);
-	kfree_rcu(space, rcu);
+	kfree(space);
 	module_put(THIS_MODULE);
 }
 
@@ -165,7 +174,8 @@ static void space_release(struct kref *ref)
 {
 	struct pmon_space *space = container_of(ref, struct pmon_space, ref);
 
-	queue_work(pmon_wq, &space->free_work);
+	/* After a grace period: pmon_spaces_for_each() may be looking at it. */
+	queue_rcu_work(pmon_wq, &space->free_work);
 }
 
 void pmon_space_get(struct pmon_space *space)
@@ -195,7 +205,7 @@ static struct pmon_space *space_alloc(struct mm_struct *mm)
 	INIT_LIST_HEAD(&space->backings);
 	pmon_changes_init(&space->changes);
 	mutex_init(&space->stream_lock);
-	INIT_WORK(&space->free_work, space_free_work);
+	INIT_RCU_WORK(&space->free_work, space_free_work);
 	return space;
 }
 
