@@ -473,8 +473,11 @@ static void release_put(struct lite_release *rel)
 	rel->next = conn->serve.free_release;
 	conn->serve.free_release = rel;
 	spin_unlock_bh(&conn->lock);
+	/* kill calls this too: a grace period is to mean that it has returned. */
+	rcu_read_lock();
 	if (release)
 		release(arg);
+	rcu_read_unlock();
 }
 
 static void server_released(struct ib_cq *cq, struct ib_wc *wc)
