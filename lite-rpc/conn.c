@@ -7,7 +7,7 @@
  * lite_conn_set_state(). The first lite_conn_fail(), from any context, moves
  * it to LITE_CONN_ERROR and queues lite_conn_kill(), which runs once:
  *
- *  1. client: wait until client_start() is through with it; the lane forgets
+ *  1. wait until who makes it is through with that; client: the lane forgets
  *     the connection, so no call is sent any more;
  *  2. the queue pair goes to the error state, under the CM handler mutex, so
  *     that no CM event can be moving it on at the same time;
@@ -468,11 +468,10 @@ static void lite_conn_kill(struct work_struct *work)
 	struct lite_conn *conn = container_of(work, struct lite_conn,
 					      kill_work);
 
-	if (!conn->server) {
-		/* It can fail while its buffers are still being allocated. */
-		wait_for_completion(&conn->made);
+	/* It can fail, by its timer for one, while it is still being made. */
+	wait_for_completion(&conn->made);
+	if (!conn->server)
 		lite_client_detach(conn);
-	}
 	conn_qp_error(conn);
 	if (conn->server)
 		lite_server_quiesce(conn);
@@ -494,7 +493,8 @@ static void lite_conn_kill(struct work_struct *work)
  * @node: who is at the other end
  * @server: which end this is
  *
- * From now on lite_conn_fail() is the way to get rid of it.
+ * From now on lite_conn_fail() is the way to get rid of it. Kill waits for
+ * lite_conn::made, which the caller must complete, whatever happens.
  *
  * Return: connection or ERR_PTR.
  */
@@ -530,9 +530,9 @@ struct lite_conn *lite_conn_alloc(u32 node, bool server)
 	INIT_WORK(&conn->kill_work, lite_conn_kill);
 	INIT_WORK(&conn->reap_work, lite_conn_reap);
 	INIT_DELAYED_WORK(&conn->timer, conn_timer);
+	atomic_inc(&conn_count);
 	queue_delayed_work(lite_wq, &conn->timer,
 			   msecs_to_jiffies(lite_params.connect_ms));
-	atomic_inc(&conn_count);
 	return conn;
 }
 

@@ -365,7 +365,7 @@ struct lite_conn {
 	struct work_struct reap_work;
 	struct delayed_work timer;	/* handshake deadline */
 	struct completion closed;
-	struct completion made;		/* client: client_start() is done with it */
+	struct completion made;		/* kill may begin */
 	union {
 		struct lite_client client;
 		struct lite_server serve;

@@ -157,7 +157,11 @@ int lite_server_request_cm(struct rdma_cm_id *id, struct rdma_cm_event *event)
 	conn->stranger = true;
 	conn->id = id;
 	id->context = conn;
-	/* From here on kill and reap own the id, so the return value is 0. */
+	/*
+	 * From here on kill and reap own the id, so the return value is 0. Kill
+	 * takes the id's handler mutex, which we hold.
+	 */
+	complete_all(&conn->made);
 	if (server_accept(conn)) {
 		server_reject(id, WIRE_REJECT_RESOURCES);
 		lite_conn_fail(conn, "cannot accept");
