@@ -36,9 +36,9 @@ static atomic_t server_strangers = ATOMIC_INIT(0);
 
 static void server_no_stranger(struct lite_conn *conn)
 {
-	if (conn->stranger)
+	/* The handshake and kill may get here at the same time. */
+	if (xchg(&conn->stranger, false))
 		atomic_dec(&server_strangers);
-	conn->stranger = false;
 }
 
 /* ---- letting in, step 1: the connect request ----------------------------- */
