@@ -807,13 +807,12 @@ static void lane_heartbeat(struct lite_lane *lane)
  * lite_lane_tick - deadlines, heartbeat, next connection attempt
  * @lane: lane
  *
- * Context: the peer's tick. Return: whether the lane has been without a sign
- * of life for so long that the peer must be declared dead.
+ * Context: the peer's tick.
  */
-bool lite_lane_tick(struct lite_lane *lane)
+void lite_lane_tick(struct lite_lane *lane)
 {
 	struct lite_conn *reset = NULL;
-	bool start, silent, late;
+	bool start, late;
 
 	spin_lock_bh(&lane->lock);
 	late = lane_expire(lane);
@@ -826,9 +825,6 @@ bool lite_lane_tick(struct lite_lane *lane)
 	lane_heartbeat(lane);
 	start = lane->wanted && !lane->conn && !READ_ONCE(lite_stopping) &&
 		time_after_eq(jiffies, lane->retry_at);
-	silent = lane->wanted && !lane->dead &&
-		 time_after(jiffies, lane->last_ok +
-			    msecs_to_jiffies(lite_params.dead_ms));
 	spin_unlock_bh(&lane->lock);
 	if (reset) {
 		lite_conn_fail(reset, "a call was not answered in time");
@@ -836,5 +832,22 @@ bool lite_lane_tick(struct lite_lane *lane)
 	}
 	if (start)
 		client_start(lane);
+}
+
+/**
+ * lite_lane_silent - has the lane been without a sign of life for too long?
+ * @lane: lane
+ *
+ * Return: whether the peer must be declared dead.
+ */
+bool lite_lane_silent(struct lite_lane *lane)
+{
+	bool silent;
+
+	spin_lock_bh(&lane->lock);
+	silent = lane->wanted && !lane->dead &&
+		 time_after(jiffies, lane->last_ok +
+			    msecs_to_jiffies(lite_params.dead_ms));
+	spin_unlock_bh(&lane->lock);
 	return silent;
 }

@@ -431,7 +431,8 @@ struct lite_lane {
 };
 
 void lite_lane_init(struct lite_lane *lane, struct lite_peer *peer, u8 index);
-bool lite_lane_tick(struct lite_lane *lane);
+void lite_lane_tick(struct lite_lane *lane);
+bool lite_lane_silent(struct lite_lane *lane);
 void lite_lane_revive(struct lite_lane *lane);
 void lite_lane_abandon(struct lite_lane *lane, int status);
 int lite_client_alloc(struct lite_conn *conn);

@@ -145,13 +145,33 @@ static void peer_forget(struct lite_peer *peer, enum lite_event event)
 			       "the host has restarted");
 }
 
+/*
+ * Judged under the lock under which the verdict takes effect: a connection that
+ * goes live either is seen here or finds its generation gone.
+ */
+static bool peer_silent(struct lite_peer *peer)
+{
+	bool silent;
+	int i;
+
+	lockdep_assert_held(&peer->lock);
+	silent = (peer->state == LITE_PEER_UP ||
+		  peer->state == LITE_PEER_DOWN) &&
+		 time_after(jiffies, peer->last_heard +
+			    msecs_to_jiffies(lite_params.dead_ms));
+	for (i = 0; i < WIRE_LANES; i++)
+		silent |= lite_lane_silent(&peer->lane[i]);
+	return silent;
+}
+
 static void peer_end(struct lite_peer *peer, enum lite_event event)
 {
 	int i;
 
 	spin_lock_bh(&peer->lock);
 	if (peer->state == LITE_PEER_DEAD ||
-	    (peer->state == LITE_PEER_LEFT && event == LITE_EV_LEFT)) {
+	    (peer->state == LITE_PEER_LEFT && event == LITE_EV_LEFT) ||
+	    (event == LITE_EV_DEAD && !peer_silent(peer))) {
 		spin_unlock_bh(&peer->lock);
 		return;
 	}
@@ -284,8 +304,11 @@ void lite_peer_conn_live(struct lite_conn *conn)
 	int i;
 
 	spin_lock_bh(&peer->lock);
-	/* Closed meanwhile? Then it was taken off the list. */
-	if (!list_empty(&conn->entry)) {
+	/*
+	 * Closed meanwhile? Then it was taken off the list. Failed by a verdict
+	 * or a goodbye? Then it must not bring the peer back.
+	 */
+	if (!list_empty(&conn->entry) && conn->gen == peer->gen) {
 		conn->counted = true;
 		peer->nr_live++;
 		peer->connects++;
@@ -328,14 +351,13 @@ void lite_peer_conn_closed(struct lite_conn *conn)
 /* ---- the clock ----------------------------------------------------------- */
 
 /*
- * Connections that others opened to us: a silent one is closed, and a peer that
- * was up and is silent altogether is dead. Return: whether it is dead.
+ * Notes when the peer was last heard on any connection, and closes those that
+ * it opened to us and left silent.
  */
-static bool peer_check_served(struct lite_peer *peer)
+static void peer_check_served(struct lite_peer *peer)
 {
 	unsigned long limit = msecs_to_jiffies(lite_params.dead_ms);
 	struct lite_conn *conn;
-	bool dead;
 
 	spin_lock_bh(&peer->lock);
 	list_for_each_entry(conn, &peer->conns, entry) {
@@ -346,26 +368,23 @@ static bool peer_check_served(struct lite_peer *peer)
 		if (conn->server && time_after(jiffies, conn->last_rx + limit))
 			lite_conn_fail(conn, "nothing was heard for dead_ms");
 	}
-	dead = (peer->state == LITE_PEER_UP || peer->state == LITE_PEER_DOWN) &&
-	       time_after(jiffies, peer->last_heard + limit);
 	spin_unlock_bh(&peer->lock);
-	return dead;
 }
 
 static void peer_tick(struct work_struct *work)
 {
 	struct lite_peer *peer = container_of(work, struct lite_peer,
 					      tick.work);
-	bool dead, active = false;
+	bool active = false;
 	int i;
 
-	dead = peer_check_served(peer);
+	peer_check_served(peer);
 	for (i = 0; i < WIRE_LANES; i++) {
-		dead |= lite_lane_tick(&peer->lane[i]);
+		lite_lane_tick(&peer->lane[i]);
 		active |= READ_ONCE(peer->lane[i].wanted);
 	}
-	if (dead)
-		peer_end(peer, LITE_EV_DEAD);
+	/* Does nothing unless the peer is silent. */
+	peer_end(peer, LITE_EV_DEAD);
 	active |= READ_ONCE(peer->state) == LITE_PEER_UP ||
 		  READ_ONCE(peer->state) == LITE_PEER_DOWN;
 	if (active && !READ_ONCE(lite_stopping))
