@@ -230,11 +230,29 @@ static void conn_goodbye_done(struct ib_cq *cq, struct ib_wc *wc)
 	complete_all(&conn->goodbye_done);
 }
 
-/* lite_conn_goodbye - tell the other end that we are going; see goodbye_done */
+/*
+ * lite_conn_goodbye - tell the other end that we are going; see goodbye_done
+ *
+ * The caller has no more than a reference. While the connection is live under
+ * the lock, kill has not begun, so the queue pair is there. That is why this
+ * does not use lite_conn_post(), which takes the lock when it fails.
+ */
 void lite_conn_goodbye(struct lite_conn *conn)
 {
-	if (!lite_conn_live(conn) ||
-	    lite_conn_post_imm(conn, WIRE_GOODBYE, &conn->goodbye_cqe))
+	struct ib_rdma_wr wr = {
+		.wr.opcode = IB_WR_RDMA_WRITE_WITH_IMM,
+		.wr.send_flags = IB_SEND_SIGNALED,
+		.wr.wr_cqe = &conn->goodbye_cqe,
+		.wr.ex.imm_data = cpu_to_be32(wire_imm(WIRE_GOODBYE,
+						       conn->epoch, 0)),
+	};
+	bool posted;
+
+	spin_lock_bh(&conn->lock);
+	posted = lite_conn_live(conn) &&
+		 !ib_post_send(conn->qp, &wr.wr, NULL);
+	spin_unlock_bh(&conn->lock);
+	if (!posted)
 		complete_all(&conn->goodbye_done);
 }
 
