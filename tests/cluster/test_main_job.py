@@ -21,7 +21,7 @@ LINK_CUT = [pytest.mark.allow_log(*allowed) for allowed in RXE_LINK_CUT]
 
 @pytest.fixture(scope="module", name="cluster")
 def two_hosts():
-    with Cluster(memory_mb=512, excache_mb=64, guest_ram_mb=900) as cluster:
+    with Cluster(memory_mb=512, excache_mb=112, guest_ram_mb=960) as cluster:
         yield cluster
 
 
@@ -175,10 +175,11 @@ def both_ways(cluster, excache_mb, command, timeout=600):
 
 
 def test_python_with_200_mb(cluster):
+    """With half of it local here; make demo leaves a quarter."""
     before = misses(cluster)
-    assert len(both_ways(cluster, 50, f"/usr/bin/python3 {PROGRAMS}/pyjob.py 200",
-                         1500).strip()) == 64
-    assert misses(cluster) - before > 20_000
+    assert len(both_ways(cluster, 50 if LONG else 100,
+                         f"/usr/bin/python3 {PROGRAMS}/pyjob.py 200", 1500).strip()) == 64
+    assert misses(cluster) - before > 5_000
 
 
 PYTHON = """
