@@ -53,7 +53,10 @@ void lite_call_finish(struct lite_call *call, int status)
 	}
 	call->status = status;
 	call->state = LITE_CALL_NEW;
+	/* A grace period is to mean that it has returned, as for release(). */
+	rcu_read_lock();
 	call->done(call);
+	rcu_read_unlock();
 }
 
 static void fail_run(struct work_struct *work)

@@ -45,7 +45,10 @@ void lite_io_finish(struct lite_io *io, int status)
 	}
 	io->status = status;
 	io->state = LITE_IO_NEW;
+	/* As in lite_call_finish(). */
+	rcu_read_lock();
 	io->done(io);
+	rcu_read_unlock();
 }
 
 static int io_status(const struct lite_lane *lane, const struct lite_io *io,

@@ -464,6 +464,18 @@ static struct lite_release *release_get(struct lite_conn *conn,
 	return rel;
 }
 
+/*
+ * In process context, kill's for one, we can be preempted in the tail of
+ * release() after it has let its module go: a grace period is to mean that it
+ * has returned.
+ */
+static void release_run(void (*release)(void *arg), void *arg)
+{
+	rcu_read_lock();
+	release(arg);
+	rcu_read_unlock();
+}
+
 static void release_put(struct lite_release *rel)
 {
 	struct lite_conn *conn = rel->conn;
@@ -477,11 +489,8 @@ static void release_put(struct lite_release *rel)
 	rel->next = conn->serve.free_release;
 	conn->serve.free_release = rel;
 	spin_unlock_bh(&conn->lock);
-	/* kill calls this too: a grace period is to mean that it has returned. */
-	rcu_read_lock();
 	if (release)
-		release(arg);
-	rcu_read_unlock();
+		release_run(release, arg);
 }
 
 static void server_released(struct ib_cq *cq, struct ib_wc *wc)
@@ -679,7 +688,7 @@ void lite_reply_pages(struct lite_request *req, const struct lite_sge *src,
 		pr_warn_once("service %u replies with %u pages, %u are wanted\n",
 			     s->info.service, nr, req->nr_direct);
 		if (release)
-			release(arg);
+			release_run(release, arg);
 		lite_reply(req, -EIO, NULL, 0);
 		return;
 	}
@@ -694,7 +703,7 @@ void lite_reply_pages(struct lite_request *req, const struct lite_sge *src,
 	if (!posted && rel)
 		release_put(rel);
 	else if (!rel && release)
-		release(arg);
+		release_run(release, arg);
 	server_replied(conn, service);
 }
 

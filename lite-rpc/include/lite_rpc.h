@@ -144,8 +144,8 @@ u64 lite_incarnation(void);
  *	their regions need LITE_REMOTE_WRITE. When @done runs with any status,
  *	nothing can write to them any more: lite_rpc resets the connection
  *	before it reports a timeout.
- * @done: called exactly once. Context: softirq or process; must not sleep.
- *	The call may be freed or submitted again from it.
+ * @done: called exactly once. Context: softirq or process, in an RCU read
+ *	section; must not sleep. The call may be freed or submitted again from it.
  * @status: 0 or negative errno: what the callee's handler answered, or
  *	-ENOTCONN (never sent), -ECONNRESET (sent, outcome unknown; only for
  *	calls that are not idempotent), -ETIMEDOUT, -EHOSTDOWN (peer dead),
@@ -315,7 +315,9 @@ void lite_reply(struct lite_request *req, int status, const void *body, u32 len)
  * lite_reply_pages - place pages into the caller's direct pages, status 0
  * @src: @nr pages, nr <= req->nr_direct; src[i] goes to the caller's direct[i]
  * @release: called once when the pages are no longer read (send completed or
- *	connection gone), softirq or process context
+ *	connection gone), softirq or process context, in an RCU read section:
+ *	must not sleep. Before its module's exit returns, the module must have
+ *	waited for all of them; freeing its text waits for the last to return.
  * @body: optional reply body. With @len == 0 and @nr == 1 the page itself
  *	completes the call: one packet.
  */
