@@ -158,16 +158,7 @@ static void reg_done(struct ib_cq *cq, struct ib_wc *wc)
 	complete(&op->done);
 }
 
-/**
- * lite_device_local_op - have the device execute a REG_MR or LOCAL_INV
- * @wr: the work request; its wr_cqe and flags are set here
- *
- * A failed work request breaks the queue pair; it is replaced for the next.
- *
- * Context: process, may sleep, lite_device::reg_mutex held.
- * Return: 0 or negative errno.
- */
-int lite_device_local_op(struct ib_send_wr *wr)
+static int reg_run(struct ib_send_wr *wr)
 {
 	struct lite_local_op op = { .cqe.done = reg_done };
 	int err;
@@ -196,6 +187,26 @@ int lite_device_local_op(struct ib_send_wr *wr)
 	ib_destroy_qp(lite_device.reg_qp);
 	lite_device.reg_qp = NULL;
 	return -EIO;
+}
+
+/**
+ * lite_device_local_op - have the device execute a REG_MR or LOCAL_INV
+ * @wr: the work request; its wr_cqe and flags are set here
+ *
+ * A failed work request breaks the queue pair; it is replaced for the next.
+ *
+ * Context: process, may sleep, lite_device::open held.
+ * Return: 0 or negative errno.
+ */
+int lite_device_local_op(struct ib_send_wr *wr)
+{
+	int err;
+
+	lockdep_assert_held(&lite_device.open);
+	mutex_lock(&lite_device.reg_mutex);
+	err = reg_run(wr);
+	mutex_unlock(&lite_device.reg_mutex);
+	return err;
 }
 
 /* ---- opening and closing ------------------------------------------------- */
@@ -293,7 +304,7 @@ static void device_close(void)
 {
 	struct lite_region *region;
 
-	mutex_lock(&lite_device.reg_mutex);
+	down_write(&lite_device.open);
 	list_for_each_entry(region, &lite_device.regions, entry)
 		lite_region_revoke(region);
 	lite_device.gone = true;
@@ -302,7 +313,7 @@ static void device_close(void)
 		ib_destroy_qp(lite_device.reg_qp);
 		lite_device.reg_qp = NULL;
 	}
-	mutex_unlock(&lite_device.reg_mutex);
+	up_write(&lite_device.open);
 	ib_free_cq(lite_device.reg_cq);
 	ib_dealloc_pd(lite_device.pd);
 }
@@ -339,7 +350,9 @@ int lite_device_init(void)
 {
 	int err;
 
+	init_rwsem(&lite_device.open);
 	mutex_init(&lite_device.reg_mutex);
+	spin_lock_init(&lite_device.regions_lock);
 	INIT_LIST_HEAD(&lite_device.regions);
 	err = device_bind();
 	if (err)

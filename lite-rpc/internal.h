@@ -6,7 +6,8 @@
  *
  *	lite_peer::meet			mutex: one connection at a time is let in
  *	  rdma_cm handler mutex		held around CM events and lite_conn_kill
- *	    lite_device::reg_mutex	mutex: one registration at a time
+ *	    lite_device::open		rwsem: the device is not being closed
+ *	      lite_device::reg_mutex	mutex: one work request at a time
  *	  peer table lock		spinlock, bh
  *	    lite_peer::lock		spinlock, bh: state, connections, events
  *	      lite_lane::lock		spinlock, bh: pending calls, client slots
@@ -24,6 +25,7 @@
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/percpu-refcount.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
@@ -107,15 +109,19 @@ void lite_netlink_exit(void);
  * @ib: NULL when it was removed
  * @listen: our listener; bound to the address, that is how @ib was found
  * @reg_qp: connected to itself; carries registrations only, never a packet
- * @regions: all regions, so that removal can revoke them; under @reg_mutex
+ * @open: held for reading while something is mapped, registered or freed, which
+ *	may take a minute; for writing when the device goes away
+ * @regions: all regions, so that removal can revoke them
  */
 struct lite_device {
 	struct ib_device *ib;
 	struct ib_pd *pd;
 	struct rdma_cm_id *listen;
 	u32 port;
-	bool gone;
-	struct mutex reg_mutex;		/* registrations, @regions, @gone */
+	bool gone;			/* set with @open held for writing */
+	struct rw_semaphore open;
+	struct mutex reg_mutex;		/* @reg_qp and its work requests */
+	spinlock_t regions_lock;	/* @regions, with @open for reading */
 	struct ib_qp *reg_qp;
 	struct ib_cq *reg_cq;
 	struct list_head regions;

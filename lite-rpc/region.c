@@ -41,7 +41,7 @@ static int region_map(struct lite_region *region, struct page **pages)
 	return 0;
 }
 
-/* One memory region over @nr pages from @first; reg_mutex held. */
+/* One memory region over the pages from @index * LITE_MR_PAGES on. */
 static int region_register(struct lite_region *region, u32 index,
 			   struct scatterlist *sg)
 {
@@ -127,15 +127,39 @@ static int region_register_all(struct lite_region *region)
 
 /*
  * Take everything from a region but its struct: its owner still has that.
- * Called with reg_mutex held.
+ * Called with lite_device::open held.
  */
 void lite_region_revoke(struct lite_region *region)
 {
-	lockdep_assert_held(&lite_device.reg_mutex);
+	lockdep_assert_held(&lite_device.open);
 	if (lite_device.gone)
 		return;
 	region_unregister(region);
 	region_unmap(region, region->nr);
+}
+
+/*
+ * Nothing but the removal of the device keeps others out meanwhile: it can take
+ * long, and connections need regions.
+ */
+static int region_set_up(struct lite_region *region, struct page **pages)
+{
+	int err;
+
+	if (lite_device.gone)
+		return -ENODEV;
+	err = region_map(region, pages);
+	if (err)
+		return err;
+	err = region_register_all(region);
+	if (err) {
+		region_unmap(region, region->nr);
+		return err;
+	}
+	spin_lock(&lite_device.regions_lock);
+	list_add(&region->entry, &lite_device.regions);
+	spin_unlock(&lite_device.regions_lock);
+	return 0;
 }
 
 struct lite_region *lite_region_create(struct page **pages, u32 nr, u32 access)
@@ -155,16 +179,9 @@ struct lite_region *lite_region_create(struct page **pages, u32 nr, u32 access)
 		err = -ENOMEM;
 		goto out_free;
 	}
-	mutex_lock(&lite_device.reg_mutex);
-	err = lite_device.gone ? -ENODEV : region_map(region, pages);
-	if (!err) {
-		err = region_register_all(region);
-		if (err)
-			region_unmap(region, nr);
-	}
-	if (!err)
-		list_add(&region->entry, &lite_device.regions);
-	mutex_unlock(&lite_device.reg_mutex);
+	down_read(&lite_device.open);
+	err = region_set_up(region, pages);
+	up_read(&lite_device.open);
 	if (!err)
 		return region;
 out_free:
@@ -180,10 +197,12 @@ void lite_region_destroy(struct lite_region *region)
 {
 	if (IS_ERR_OR_NULL(region))
 		return;
-	mutex_lock(&lite_device.reg_mutex);
+	down_read(&lite_device.open);
 	lite_region_revoke(region);
+	spin_lock(&lite_device.regions_lock);
 	list_del(&region->entry);
-	mutex_unlock(&lite_device.reg_mutex);
+	spin_unlock(&lite_device.regions_lock);
+	up_read(&lite_device.open);
 	kvfree(region->mr);
 	kvfree(region->dma);
 	kfree(region);
