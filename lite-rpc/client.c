@@ -448,8 +448,11 @@ void lite_client_recv(struct lite_conn *conn, u32 imm, u32 len)
 
 /* ---- connecting ---------------------------------------------------------- */
 
+static void client_start(struct work_struct *work);
+
 void lite_lane_init(struct lite_lane *lane, struct lite_peer *peer, u8 index)
 {
+	INIT_WORK(&lane->start_work, client_start);
 	spin_lock_init(&lane->lock);
 	lane->index = index;
 	lane->peer = peer;
@@ -493,9 +496,14 @@ void lite_client_free(struct lite_conn *conn)
 	kvfree(cl->slot);
 }
 
-/* Makes the lane's next connection attempt. Process context. */
-static void client_start(struct lite_lane *lane)
+/*
+ * Makes the lane's next connection attempt. Not in the tick, which must not
+ * sleep: nobody else sends heartbeats.
+ */
+static void client_start(struct work_struct *work)
 {
+	struct lite_lane *lane = container_of(work, struct lite_lane,
+					      start_work);
 	struct lite_peer *peer = lane->peer;
 	struct lite_conn *conn;
 
@@ -503,6 +511,7 @@ static void client_start(struct lite_lane *lane)
 	if (IS_ERR(conn)) {
 		spin_lock_bh(&lane->lock);
 		lane->retry_at = jiffies + HZ;
+		lane->starting = false;
 		spin_unlock_bh(&lane->lock);
 		return;
 	}
@@ -518,6 +527,7 @@ static void client_start(struct lite_lane *lane)
 	spin_lock_bh(&lane->lock);
 	conn->epoch = ++lane->epoch;
 	lane->conn = conn;
+	lane->starting = false;
 	spin_unlock_bh(&lane->lock);
 	if (!lite_peer_attach_client(peer, conn))
 		lite_conn_fail(conn, "the module is being unloaded");
@@ -809,10 +819,12 @@ static void lane_heartbeat(struct lite_lane *lane)
 /**
  * lite_lane_tick - deadlines, heartbeat, next connection attempt
  * @lane: lane
+ * @gap: for how long the tick was held up, so that nobody was asked for a sign
+ *	of life: that time does not count
  *
  * Context: the peer's tick.
  */
-void lite_lane_tick(struct lite_lane *lane)
+void lite_lane_tick(struct lite_lane *lane, unsigned long gap)
 {
 	struct lite_conn *reset = NULL;
 	bool start, late;
@@ -825,16 +837,19 @@ void lite_lane_tick(struct lite_lane *lane)
 		if (reset)
 			kref_get(&reset->ref);
 	}
+	lane->last_ok = lite_forgive(lane->last_ok, gap);
 	lane_heartbeat(lane);
-	start = lane->wanted && !lane->conn && !READ_ONCE(lite_stopping) &&
+	start = lane->wanted && !lane->conn && !lane->starting &&
+		!READ_ONCE(lite_stopping) &&
 		time_after_eq(jiffies, lane->retry_at);
+	lane->starting |= start;
 	spin_unlock_bh(&lane->lock);
 	if (reset) {
 		lite_conn_fail(reset, "a call was not answered in time");
 		lite_conn_put(reset);
 	}
 	if (start)
-		client_start(lane);
+		queue_work(lite_wq, &lane->start_work);
 }
 
 /**

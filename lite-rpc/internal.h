@@ -42,6 +42,7 @@
 #define LITE_SIGNAL_EVERY	16	/* requests per signalled send */
 #define LITE_RECV_SPARE		16	/* heartbeat, goodbye, drain, handshake */
 #define LITE_TICK		(HZ / 10)
+#define LITE_STALL		(HZ / 2)	/* a tick that is later was held up */
 #define LITE_BACKOFF_MIN	100	/* ms */
 #define LITE_BACKOFF_MAX	2000
 #define LITE_PEERS_MAX		256
@@ -417,6 +418,7 @@ enum lite_call_state {
  * @live: @conn while calls may be sent on it
  * @wanted: was used, so it is kept connected
  * @dead: calls fail with -EHOSTDOWN
+ * @starting: @start_work is to make @conn
  * @last_ok: when the peer was last heard here, or first wanted
  */
 struct lite_lane {
@@ -424,6 +426,7 @@ struct lite_lane {
 	u8 index;
 	bool wanted;
 	bool dead;
+	bool starting;
 	struct lite_peer *peer;
 	struct lite_conn *conn;
 	struct lite_conn *live;
@@ -434,10 +437,20 @@ struct lite_lane {
 	u32 backoff;
 	unsigned long retry_at;
 	unsigned long last_ok;
+	struct work_struct start_work;
 };
 
+/* lite_forgive - @heard, a time in the past, moved on by @gap but not past now */
+static inline unsigned long lite_forgive(unsigned long heard,
+					 unsigned long gap)
+{
+	unsigned long now = jiffies;
+
+	return time_after(heard + gap, now) ? now : heard + gap;
+}
+
 void lite_lane_init(struct lite_lane *lane, struct lite_peer *peer, u8 index);
-void lite_lane_tick(struct lite_lane *lane);
+void lite_lane_tick(struct lite_lane *lane, unsigned long gap);
 bool lite_lane_silent(struct lite_lane *lane);
 void lite_lane_revive(struct lite_lane *lane);
 void lite_lane_abandon(struct lite_lane *lane, int status);
@@ -513,6 +526,7 @@ struct lite_peer {
 	u32 nr_live;
 	u32 connects;
 	unsigned long last_heard;
+	unsigned long last_tick;	/* tick only */
 	atomic64_t errors;
 	unsigned long events;
 	struct list_head conns;

@@ -352,17 +352,23 @@ void lite_peer_conn_closed(struct lite_conn *conn)
 
 /*
  * Notes when the peer was last heard on any connection, and closes those that
- * it opened to us and left silent.
+ * it opened to us and left silent. @gap does not count, see lite_lane_tick().
  */
-static void peer_check_served(struct lite_peer *peer)
+static void peer_check_served(struct lite_peer *peer, unsigned long gap)
 {
 	unsigned long limit = msecs_to_jiffies(lite_params.dead_ms);
 	struct lite_conn *conn;
+	unsigned long rx;
 
 	spin_lock_bh(&peer->lock);
+	peer->last_heard = lite_forgive(peer->last_heard, gap);
 	list_for_each_entry(conn, &peer->conns, entry) {
 		if (!conn->counted)
 			continue;
+		/* If it fails, something has just come. */
+		rx = READ_ONCE(conn->last_rx);
+		if (gap)
+			cmpxchg(&conn->last_rx, rx, lite_forgive(rx, gap));
 		if (time_after(conn->last_rx, peer->last_heard))
 			peer->last_heard = conn->last_rx;
 		if (conn->server && time_after(jiffies, conn->last_rx + limit))
@@ -371,16 +377,26 @@ static void peer_check_served(struct lite_peer *peer)
 	spin_unlock_bh(&peer->lock);
 }
 
+/* Return: for how long the tick did not run although it should have. */
+static unsigned long peer_gap(struct lite_peer *peer)
+{
+	unsigned long gap = jiffies - peer->last_tick;
+
+	peer->last_tick = jiffies;
+	return gap > LITE_STALL ? gap : 0;
+}
+
 static void peer_tick(struct work_struct *work)
 {
 	struct lite_peer *peer = container_of(work, struct lite_peer,
 					      tick.work);
+	unsigned long gap = peer_gap(peer);
 	bool active = false;
 	int i;
 
-	peer_check_served(peer);
+	peer_check_served(peer, gap);
 	for (i = 0; i < WIRE_LANES; i++) {
-		lite_lane_tick(&peer->lane[i]);
+		lite_lane_tick(&peer->lane[i], gap);
 		active |= READ_ONCE(peer->lane[i].wanted);
 	}
 	/* Does nothing unless the peer is silent. */
@@ -410,6 +426,7 @@ static struct lite_peer *peer_alloc(u32 node)
 	kref_init(&peer->ref);
 	peer->node = node;
 	peer->ours = self_incarnation;
+	peer->last_tick = jiffies;
 	spin_lock_init(&peer->lock);
 	mutex_init(&peer->meet);
 	init_waitqueue_head(&peer->wait);
@@ -599,7 +616,7 @@ void lite_peers_stop(void)
 {
 	unsigned long until = jiffies + msecs_to_jiffies(GOODBYE_MS);
 	struct lite_peer *peer;
-	int i;
+	int i, lane;
 
 	WRITE_ONCE(lite_stopping, true);
 	for (i = 0; !lite_peer_next(&peer, i); i++) {
@@ -607,6 +624,8 @@ void lite_peers_stop(void)
 		spin_lock_bh(&peer->lock);
 		spin_unlock_bh(&peer->lock);
 		cancel_delayed_work_sync(&peer->tick);
+		for (lane = 0; lane < WIRE_LANES; lane++)
+			cancel_work_sync(&peer->lane[lane].start_work);
 		peer_goodbye(peer, until);
 		peer_stop(peer);
 	}
