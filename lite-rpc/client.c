@@ -729,7 +729,9 @@ void lite_client_closed(struct lite_conn *conn)
 	lane->retry_at = jiffies +
 		msecs_to_jiffies(lane->backoff +
 				 get_random_u32() % (lane->backoff / 2));
-	lane->backoff = min_t(u32, lane->backoff * 2, LITE_BACKOFF_MAX);
+	/* Of dead_ms no more than this is to be lost after a cut has ended. */
+	lane->backoff = min_t(u32, lane->backoff * 2, lane->dead ?
+			      LITE_BACKOFF_MAX : LITE_BACKOFF_ALIVE);
 	spin_unlock_bh(&lane->lock);
 	lite_peer_kick(conn->peer);
 }
@@ -753,10 +755,17 @@ void lite_lane_abandon(struct lite_lane *lane, int status)
 	spin_unlock_bh(&lane->lock);
 }
 
-/* lite_lane_revive - the peer is there again: calls wait instead of failing */
-void lite_lane_revive(struct lite_lane *lane)
+/*
+ * lite_lane_revive - the peer is there again: calls wait instead of failing
+ *
+ * @reached: we got through to it, over whichever lane: this one has dead_ms
+ * from now. That the peer gets through to us says nothing about our calls.
+ */
+void lite_lane_revive(struct lite_lane *lane, bool reached)
 {
 	spin_lock_bh(&lane->lock);
+	if (reached)
+		lane->last_ok = jiffies;
 	if (lane->dead) {
 		lane->dead = false;
 		lane->last_ok = jiffies;

@@ -44,6 +44,7 @@
 #define LITE_TICK		(HZ / 10)
 #define LITE_STALL		(HZ / 2)	/* a tick that is later was held up */
 #define LITE_BACKOFF_MIN	100	/* ms */
+#define LITE_BACKOFF_ALIVE	500	/* longest while the verdict is open */
 #define LITE_BACKOFF_MAX	2000
 #define LITE_PEERS_MAX		256
 
@@ -452,7 +453,7 @@ static inline unsigned long lite_forgive(unsigned long heard,
 void lite_lane_init(struct lite_lane *lane, struct lite_peer *peer, u8 index);
 void lite_lane_tick(struct lite_lane *lane, unsigned long gap);
 bool lite_lane_silent(struct lite_lane *lane);
-void lite_lane_revive(struct lite_lane *lane);
+void lite_lane_revive(struct lite_lane *lane, bool reached);
 void lite_lane_abandon(struct lite_lane *lane, int status);
 int lite_client_alloc(struct lite_conn *conn);
 void lite_client_free(struct lite_conn *conn);

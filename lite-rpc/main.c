@@ -110,6 +110,11 @@ static int __init check_times(void)
 		       heartbeat_ms, dead_ms);
 		return -EINVAL;
 	}
+	if (dead_ms < connect_ms + 1000) {
+		pr_err("dead_ms=%u must be at least 1000 more than connect_ms=%u, or a host is declared dead while one attempt to reach it goes on\n",
+		       dead_ms, connect_ms);
+		return -EINVAL;
+	}
 	return 0;
 }
 

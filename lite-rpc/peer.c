@@ -315,7 +315,7 @@ void lite_peer_conn_live(struct lite_conn *conn)
 		peer->state = LITE_PEER_UP;
 		peer->last_heard = jiffies;
 		for (i = 0; i < WIRE_LANES; i++)
-			lite_lane_revive(&peer->lane[i]);
+			lite_lane_revive(&peer->lane[i], !conn->server);
 	}
 	spin_unlock_bh(&peer->lock);
 	lite_stat_inc(LITE_STAT_CONNECTS);
