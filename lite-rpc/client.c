@@ -288,6 +288,7 @@ void lite_call_submit(struct lite_call *call)
 	lite_stat_inc(LITE_STAT_CALLS);
 	call->reply = NULL;
 	call->reply_len = 0;
+	call->brief = 0;
 	err = call_check(call);
 	if (unlikely(err)) {
 		lite_call_fail_later(call, err);
@@ -604,6 +605,7 @@ static void client_go_live(struct lite_conn *conn)
 		lane->backoff = LITE_BACKOFF_MIN;
 		lane->live = conn;
 		lane->last_ok = jiffies;
+		conn->client.live_at = jiffies;
 	}
 	spin_unlock_bh(&lane->lock);
 	if (!ok)
@@ -669,6 +671,8 @@ void lite_client_detach(struct lite_conn *conn)
 	if (lane->live == conn) {
 		lane->live = NULL;
 		lane->last_ok = conn->last_rx;
+		conn->client.brief = time_before(jiffies, conn->client.live_at +
+						 LITE_BRIEF);
 	}
 	spin_unlock_bh(&lane->lock);
 }
@@ -698,6 +702,24 @@ static int call_fate(const struct lite_lane *lane, const struct lite_call *call)
 	return call->flags & LITE_CALL_IDEMPOTENT ? 0 : -ECONNRESET;
 }
 
+/*
+ * A call may be what breaks the connection, for ever. The oldest is blamed: it
+ * is first on each connection, so the others are answered when it is gone. On a
+ * lossy link a connection lives longer than LITE_BRIEF, and hardly any call is
+ * the oldest of LITE_BRIEF_MAX that do not.
+ */
+static void client_blame(struct list_head *again)
+{
+	struct lite_call *call = list_first_entry_or_null(again,
+							  struct lite_call,
+							  entry);
+
+	if (!call || ++call->brief < LITE_BRIEF_MAX)
+		return;
+	list_del(&call->entry);
+	lite_call_fail_later(call, -EIO);
+}
+
 /* lite_client_closed - hand the calls back; kill, step 5: it is drained */
 void lite_client_closed(struct lite_conn *conn)
 {
@@ -723,6 +745,8 @@ void lite_client_closed(struct lite_conn *conn)
 		call->state = LITE_CALL_PENDING;
 		requeue_in_order(&again, call);
 	}
+	if (cl->brief)
+		client_blame(&again);
 	list_splice(&again, &lane->pending);
 	if (lane->conn == conn)
 		lane->conn = NULL;

@@ -40,6 +40,8 @@
 #define LITE_READS_MAX		8	/* RDMA READs under way on a connection */
 #define LITE_IOS_MAX		32	/* READs and WRITEs, ditto */
 #define LITE_SIGNAL_EVERY	16	/* requests per signalled send */
+#define LITE_BRIEF		HZ	/* a connection that did not live longer */
+#define LITE_BRIEF_MAX		64	/* as many of those end a call */
 #define LITE_RECV_SPARE		16	/* heartbeat, goodbye, drain, handshake */
 #define LITE_TICK		(HZ / 10)
 #define LITE_STALL		(HZ / 2)	/* a tick that is later was held up */
@@ -280,6 +282,8 @@ struct lite_client {
 	u32 nr_ios;
 	u32 nr_reads;
 	bool heartbeat;			/* one is out, not answered yet */
+	bool brief;			/* failed within LITE_BRIEF */
+	unsigned long live_at;
 };
 
 /* struct lite_server_slot - one request being served

@@ -148,7 +148,8 @@ u64 lite_incarnation(void);
  *	section; must not sleep. The call may be freed or submitted again from it.
  * @status: 0 or negative errno: what the callee's handler answered, or
  *	-ENOTCONN (never sent), -ECONNRESET (sent, outcome unknown; only for
- *	calls that are not idempotent), -ETIMEDOUT, -EHOSTDOWN (peer dead),
+ *	calls that are not idempotent), -EIO (idempotent, but connection after
+ *	connection broke as soon as it was sent), -ETIMEDOUT, -EHOSTDOWN (dead),
  *	-ESHUTDOWN (lite_rpc unloading), -EINVAL, -EMSGSIZE.
  * @reply: reply body, valid during @done only; may be NULL if @reply_len is 0
  * @reply_len: bytes
@@ -179,6 +180,7 @@ struct lite_call {
 	u32 slot;
 	u8 state;
 	u8 lane;
+	u8 brief;
 	u64 id;
 	void *waiter;
 };
