@@ -286,9 +286,13 @@ struct lite_request {
  * @handle: must lead to exactly one reply, now or later
  * @event: what happened to a node; process context, serialised per node, may
  *	be NULL. Must not wait for calls to that node: after a restart it is let
- *	in only when all events were delivered. Once LITE_EV_RESTARTED, _DEAD or
- *	_LEFT is delivered, no request of the former incarnation is or will be
- *	running.
+ *	in only when all events were delivered. When LITE_EV_RESTARTED, _DEAD or
+ *	_LEFT is delivered, no request that came before is running any more, and
+ *	after _RESTARTED none of the former incarnation will. After _DEAD or
+ *	_LEFT the node may come back with the same @incarnation: it was cut off,
+ *	and it is us who are another one to it (LITE_EV_RESTARTED there). Its
+ *	idempotent calls that were under way are then sent again and served here,
+ *	although its services have handled the event.
  */
 struct lite_handler {
 	u8 service;
