@@ -89,11 +89,6 @@ static void unmap(struct pmon_space *space, pgoff_t first, pgoff_t nr)
 	pmon_count(unmap_calls);
 }
 
-static bool is_next(struct pmon_line *a, struct pmon_line *b)
-{
-	return a->space == b->space && a->page->index + 1 == b->page->index;
-}
-
 static void batch_unmap(struct pmon_budget *budget, struct batch *batch)
 {
 	unsigned int i, run;
@@ -111,7 +106,8 @@ static void batch_unmap(struct pmon_budget *budget, struct batch *batch)
 			continue;
 		}
 		while (i + run < batch->nr &&
-		       is_next(batch->line[i + run - 1], batch->line[i + run]))
+		       batch->line[i + run]->page->index ==
+		       line->page->index + run)
 			run++;
 		unmap(line->space, line->page->index, run);
 	}
@@ -208,8 +204,7 @@ static unsigned int flush_line(struct pmon_flush *flush, struct pmon_line *line)
 {
 	unsigned int freed = 0;
 
-	if (flush->nr == MMON_FLUSH_MAX ||
-	    (flush->nr && flush->space != line->space))
+	if (flush->nr == MMON_FLUSH_MAX)
 		freed = flush_batch(flush);
 	if (!flush->nr) {
 		flush->space = line->space;

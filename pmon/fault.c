@@ -245,13 +245,14 @@ static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_space *space)
 	if (must_not_wait(vmf))
 		return VM_FAULT_RETRY;
 	pmon_space_get(space);
-	if (drop)
+	if (drop) {
 		sk_release_fault_lock(vmf);
-	if (!drop) {
+		if (mutex_lock_killable(&space->stream_lock)) {
+			pmon_space_put(space);
+			return VM_FAULT_RETRY;
+		}
+	} else {
 		mutex_lock(&space->stream_lock);
-	} else if (mutex_lock_killable(&space->stream_lock)) {
-		pmon_space_put(space);
-		return VM_FAULT_RETRY;
 	}
 	pmon_stream_sync(space);
 	mutex_unlock(&space->stream_lock);
