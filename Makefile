@@ -3,11 +3,12 @@
 #
 #   make              modules and userland
 #   make modules KDIR=/lib/modules/X/build
+#                     (tests/build-modules RELEASE: out of the tree, for VMs)
 #   make demo         boot a cluster in VMs and run the main job
 #   make test         everything CI runs; make test-long: the full figures
 #   make bench-cost   instructions per operation (icount)
 #   make bench-latency  a miss against a READ of a page, on two hosts
-#   make check        W=1, sparse, checkpatch, 6.12 headers
+#   make check        W=1, sparse, checkpatch, both kernels
 
 SHELL		:= /bin/bash
 REPO		:= $(CURDIR)

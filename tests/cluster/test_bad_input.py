@@ -57,7 +57,7 @@ class Bench:
 
     def insmod(self, host, module, *params):
         """What insmod says, and the kernel: (status, text, log)."""
-        path = next(os.path.join(REPO, each.file) for each in MONITORS
+        path = next(self.cluster.kernel.ours(each.path) for each in MONITORS
                     if each.name == module)
         if (host, module) not in self._prepared:
             host.run(["modprobe", "-aq", "crc32c",

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from rig import (REPO, Cluster, CommandFailed, CommandTimeout, HostDown, LogFailure,
-                 RigError)
-from rig import klog, monitors
+                 RigError, default_version, installed)
+from rig import kernel, klog, monitors
+from rig.kernel import Kernel
 
 CLUSTER = os.path.join(REPO, "tests/cluster/cluster")
 JUMBO = 9000 - 28           # payload of a ping that fills one frame
@@ -92,7 +93,7 @@ def test_key_is_the_same_everywhere_and_private(cluster):
 
 def test_load_and_unload_a_module(cluster):
     host = cluster.processors[0]
-    file = f"/lib/modules/{cluster.kernel.version}/kernel/drivers/net/dummy.ko"
+    file = cluster.kernel.load_order(["dummy"])[-1]
     for module in ("dummy", file):
         host.load(module, numdummies=2)
         assert "dummy" in host.loaded()
@@ -104,12 +105,12 @@ def test_load_and_unload_a_module(cluster):
 
 
 def test_join_and_leave_by_role(cluster, monkeypatch):
-    net = f"/lib/modules/{cluster.kernel.version}/kernel/drivers/net"
+    dummy, ifb = (cluster.kernel.load_order([name])[-1] for name in ("dummy", "ifb"))
     monkeypatch.setattr(monitors, "VNODE", "/no/such/program")
     monkeypatch.setattr(monitors, "MONITORS", [
-        monitors.Monitor("dummy", f"{net}/dummy.ko", "host",
+        monitors.Monitor("dummy", dummy, "host",
                          lambda cluster, host: {"numdummies": len(host.roles)}),
-        monitors.Monitor("ifb", f"{net}/ifb.ko", "memory", lambda cluster, host: {})])
+        monitors.Monitor("ifb", ifb, "memory", lambda cluster, host: {})])
     monkeypatch.setitem(cluster.module_params, "ifb", {"numifbs": 3})
     monitors.check_built(cluster)
     cluster.join()
@@ -280,6 +281,41 @@ def test_command_for_a_person():
     kept = done.stderr.partition("logs are in ")[2].split()[0]
     assert "WARNING: planted" in open(f"{kept}/proc1/console.log").read()
     shutil.rmtree(kept)
+
+
+OTHERS = [version for version in installed() if version != default_version()
+          and os.path.isdir(f"/lib/modules/{version}/build")]
+needs_another = pytest.mark.skipif(not OTHERS, reason="only one kernel is installed")
+
+
+@needs_another
+def test_another_kernel_than_the_default():
+    done = run_cluster("run", "--kernel", OTHERS[0], "--no-modules", "--memory-hosts", "0",
+                       "--", "uname", "-r")
+    assert (done.returncode, done.stdout) == (0, OTHERS[0] + "\n"), done.stderr
+
+
+@needs_another
+def test_modules_are_those_of_the_kernel(monkeypatch):
+    ours = monitors.MONITORS[0].path
+    monkeypatch.setattr(kernel, "stable_version", lambda: OTHERS[0])
+    assert Kernel(OTHERS[0]).ours(ours) == ours
+    monkeypatch.setattr(kernel, "stable_version", lambda: "6.1.0-0-other")
+    built = Kernel(OTHERS[0]).ours(ours)
+    assert built == os.path.join(REPO, "build/modules", OTHERS[0], "lite-rpc/lite_rpc.ko")
+    assert kernel.built_for(built)[0] == OTHERS[0]
+
+
+def test_private_kernel_is_a_directory(cluster, tmp_path):
+    stock = cluster.kernel
+    with pytest.raises(RigError, match="is not a kernel"):
+        Kernel(str(tmp_path))
+    os.makedirs(tmp_path / "lib/modules")
+    os.symlink(stock.image, tmp_path / "bzImage")
+    os.symlink(stock.modules, tmp_path / "lib/modules" / stock.version)
+    private = Kernel(str(tmp_path))
+    assert private.version == stock.version and private.private
+    assert private.build == f"{private.modules}/build" and os.path.isdir(private.build)
 
 
 def test_unknown_kernel_is_told_in_a_line():

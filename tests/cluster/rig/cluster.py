@@ -51,8 +51,9 @@ class Cluster:
                               and on, processors first
     memory_mb, excache_mb     size of a memory host's pool, of the ExCache
     guest_ram_mb              RAM of each VM (default: enough for the pools)
-    kernel                    version of an installed kernel (default: the one the
-                              modules are built for)
+    kernel                    version or series of an installed kernel, or the
+                              directory of a private one, see rig/kernel.py
+                              (default: SK_KERNEL, else what `make` builds for)
     icount                    count instructions as time (one VM only), or QEMU's
                               -icount argument
     all_in_one                one VM with all roles; processors and memory_hosts
@@ -170,7 +171,10 @@ class Cluster:
 
     def _power_on(self, host):
         names = "".join(f"{each.address} {each.name}\\n" for each in self.hosts)
+        # A private kernel's modules are not where modprobe looks for them.
+        modules = self.kernel.modules if self.kernel.private else ""
         host.vm.start(f"NAME={host.name}\nADDRESS={host.address}\nMTU={MTU}\n"
+                      f"MODULES={modules}\n"
                       f"PATH={GUEST_PATH}\nHOSTS='{names}'\n", self._key)
 
     def boot(self, host):

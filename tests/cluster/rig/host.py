@@ -64,13 +64,17 @@ class Host:
     # ---- modules
 
     def load(self, module, **params):
-        """Inserts MODULE: a monitor's name, a .ko file, or a kernel module's name."""
+        """Inserts MODULE: a monitor's name, a .ko file, or a kernel module's name.
+
+        A .ko file of this repository means the one built for the VM's kernel.
+        """
         words = [f"{name}={value}" for name, value in params.items()]
         monitor = monitors.find(module)
         path = monitor.path if monitor else module
-        if not path.endswith(".ko"):
+        if not path.endswith((".ko", ".ko.xz")):
             self._insert("modprobe", module, *words)
             return
+        path = self.cluster.kernel.ours(path)
         prepare = monitors.prerequisites(path, self.cluster.kernel)
         if prepare:
             self.run(["modprobe", "-a", *prepare])

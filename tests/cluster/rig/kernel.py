@@ -1,6 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Finds an installed Debian kernel and the modules a VM needs to boot."""
+"""Finds a kernel, the stock modules a VM needs to boot, and ours built for it.
 
+A kernel is named by
+
+    6.12.117+deb12-amd64    a Debian kernel that is installed,
+    6.12                    the newest installed one of a series,
+    /some/directory         one built privately: bzImage (or vmlinux) in it, its
+                            modules in lib/modules/RELEASE/ (modules_install with
+                            INSTALL_MOD_PATH), and in build (or in
+                            lib/modules/RELEASE/build) where it was built
+
+The environment variable SK_KERNEL names the one to take where none is asked for.
+"""
+
+import functools
 import glob
 import os
 import re
@@ -12,21 +25,61 @@ from .vmlinux import unpack
 
 
 class Kernel:
-    """One installed kernel: version, image, and its module directory."""
+    """One kernel: version, image, its module directory, where our modules are."""
 
-    def __init__(self, version):
-        self.version = version
-        self.image = f"/boot/vmlinuz-{version}"
-        self.modules = f"/lib/modules/{version}"
-        if not os.path.exists(self.image):
-            raise RigError(f"kernel {version} is not installed (no {self.image}): "
-                           f"{_hint(version)}")
+    def __init__(self, name):
+        self.private = os.path.isdir(name) and "/" in name
+        if self.private:
+            self._find_private(os.path.realpath(name))
+        else:
+            self._find_installed(release_of(name))
         if not os.path.exists(f"{self.modules}/modules.dep"):
-            raise RigError(f"kernel {version} has no modules in {self.modules}: "
+            raise RigError(f"kernel {self.version} has no modules in {self.modules}: "
                            "run tests/setup")
         self.boot_image = unpack(self.image)
         self._depends = self._read_depends()
         self._builtin = self._read_builtin()
+        self._ours = None
+
+    def _find_installed(self, version):
+        self.version = version
+        self.image = f"/boot/vmlinuz-{version}"
+        self.modules = f"/lib/modules/{version}"
+        self.build = f"{self.modules}/build"
+        if not os.path.exists(self.image):
+            raise RigError(f"kernel {version} is not installed (no {self.image}): "
+                           f"{_hint(version)}")
+
+    def _find_private(self, directory):
+        images = [path for name in ("bzImage", "vmlinuz", "vmlinux")
+                  if os.path.exists(path := os.path.join(directory, name))]
+        trees = glob.glob(os.path.join(directory, "lib/modules/*/modules.dep"))
+        if not images or len(trees) != 1:
+            raise RigError(f"{directory} is not a kernel: it wants a bzImage and one "
+                           "lib/modules/RELEASE")
+        self.image, self.modules = images[0], os.path.dirname(trees[0])
+        self.version = os.path.basename(self.modules)
+        build = os.path.join(directory, "build")
+        self.build = build if os.path.isdir(build) else f"{self.modules}/build"
+
+    def ours(self, path):
+        """Where the module file PATH of this repository is, built for this kernel.
+
+        `make` builds in the tree for the default kernel; for any other this is
+        tests/build-modules, which is called here, once.
+        """
+        default = not self.private and self.version == stable_version()
+        if default or not path.startswith(REPO + os.sep):
+            return path
+        if self._ours is None:
+            answer = subprocess.run([os.path.join(REPO, "tests/build-modules"),
+                                     self.version, self.build], text=True, check=False,
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if answer.returncode:
+                raise RigError("the modules do not build for "
+                               f"{self.version}:\n{answer.stdout}")
+            self._ours = os.path.join(REPO, "build/modules", self.version)
+        return os.path.join(self._ours, os.path.relpath(path, REPO))
 
     def _read_depends(self):
         """{name: (path, [paths it needs])} of modules.dep."""
@@ -80,8 +133,22 @@ def installed():
     return sorted((image[len("/boot/vmlinuz-"):] for image in images), key=_sort_key)
 
 
+def release_of(name):
+    """The installed kernel that NAME means: itself, or the newest of a series."""
+    if name in installed():
+        return name
+    series = [version for version in installed() if version.startswith(name + ".")]
+    return series[-1] if series else name
+
+
 def default_version():
-    """The version the modules are built for: tests/kernel-release says."""
+    """The kernel to boot when none is asked for: SK_KERNEL, else that of `make`."""
+    return os.environ.get("SK_KERNEL") or stable_version()
+
+
+@functools.lru_cache
+def stable_version():
+    """The version that `make` builds the modules for: tests/kernel-release says."""
     try:
         answer = subprocess.run([os.path.join(REPO, "tests/kernel-release")],
                                 capture_output=True, text=True, check=True)

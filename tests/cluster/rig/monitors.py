@@ -28,7 +28,7 @@ class Monitor(NamedTuple):
 
     @property
     def path(self):
-        """Where it is built."""
+        """Where `make` builds it."""
         return os.path.join(REPO, self.file)
 
 
@@ -55,7 +55,10 @@ def find(name):
 
 
 def prerequisites(path, kernel):
-    """Stock modules that the module file PATH needs; checks that it fits KERNEL."""
+    """Stock modules that the module file PATH needs; checks that it fits KERNEL.
+
+    PATH is where the file is, which Kernel.ours() tells.
+    """
     shown = os.path.relpath(path, REPO)
     if not os.path.exists(path):
         raise RigError(f"{shown} is not built: run make")
@@ -72,7 +75,7 @@ def check_built(cluster):
     roles = set().union(*(host.roles for host in cluster.hosts))
     for monitor in MONITORS:
         if monitor.role in roles:
-            prerequisites(monitor.path, cluster.kernel)
+            prerequisites(cluster.kernel.ours(monitor.path), cluster.kernel)
 
 
 def join(cluster, hosts=None, timeout=60):
