@@ -28,7 +28,7 @@ struct change {
 void pmon_changes_init(struct pmon_changes *changes)
 {
 	mutex_init(&changes->lock);
-	mt_init_flags(&changes->known, MT_FLAGS_USE_RCU);
+	mt_init_flags(&changes->known, PMON_TREE_FLAGS);
 	INIT_LIST_HEAD(&changes->log);
 	seqcount_init(&changes->plain_seq);
 	changes->plain_first = 1;

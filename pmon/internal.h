@@ -153,6 +153,15 @@ static inline bool pmon_line_pinned(struct pmon_line *line)
 	return page_count(line->page) != 1;
 }
 
+/*
+ * All maple trees here are of the kind that also tracks gaps, as the mm's own is,
+ * though nobody asks for gaps. In the other kind an inner node's last slot and
+ * its metadata share a word, and 6.1 clears half of a pointer there when it
+ * destroys, after a grace period, a node that has all 16 leaves: what it then
+ * frees, and writes to, is somebody else's page.
+ */
+#define PMON_TREE_FLAGS		(MT_FLAGS_USE_RCU | MT_FLAGS_ALLOC_RANGE)
+
 /* ---- entries of space->lines ---------------------------------------------- */
 
 #define PMON_ENTRY_LOST		xa_mk_value(1)

@@ -201,7 +201,7 @@ static struct pmon_space *space_alloc(struct mm_struct *mm)
 	space->pid = task_tgid_nr(current);
 	get_task_comm(space->comm, current);
 	xa_init_flags(&space->lines, XA_FLAGS_LOCK_BH);
-	mt_init_flags(&space->backing, MT_FLAGS_USE_RCU);
+	mt_init_flags(&space->backing, PMON_TREE_FLAGS);
 	INIT_LIST_HEAD(&space->backings);
 	pmon_changes_init(&space->changes);
 	mutex_init(&space->stream_lock);
