@@ -8,6 +8,8 @@
 #   make test         everything CI runs; make test-long: the full figures
 #   make bench-cost   instructions per operation (icount)
 #   make bench-latency  a miss against a READ of a page, on two hosts
+#   make test-debug  the tests in a kernel that checks itself; MINUTES=N bounds it
+#   make soak     programs come and go on it for MINUTES=30
 #   make check        W=1, sparse, checkpatch, both kernels
 
 SHELL		:= /bin/bash
@@ -17,7 +19,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long bench-cost bench-latency check clean install
+.PHONY: all setup modules userland programs demo test test-long test-debug soak bench-cost bench-latency check clean install
 
 all: modules userland
 
@@ -46,6 +48,16 @@ test: setup
 test-long: setup
 	@$(MAKE) -s all programs
 	@tests/run --long
+
+test-debug:
+	@tests/setup --debug-kernel
+	@$(MAKE) -s userland programs
+	@tests/debug/run $(if $(MINUTES),--minutes $(MINUTES))
+
+soak:
+	@tests/setup --debug-kernel
+	@$(MAKE) -s userland programs
+	@tests/debug/soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
 
 bench-cost: setup
 	@$(MAKE) -s all programs

@@ -11,6 +11,7 @@ expects a complaint says so, with the reason:
 import functools
 import os
 import sys
+import time
 
 import pytest
 
@@ -22,6 +23,12 @@ from rig import LIVE  # noqa: E402
 def pytest_configure(config):
     config.addinivalue_line("markers", "allow_log(regex, reason): kernel log lines "
                             "that this test may cause")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    if time.time() > float(os.environ.get("SK_DEADLINE", "inf")):
+        pytest.skip("the time given is over")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,8 +19,8 @@ class Agent:
 
     _sync_ids = itertools.count(1)
 
-    def __init__(self, name, why_down):
-        self._name, self._why_down = name, why_down
+    def __init__(self, name, why_down, patience=1):
+        self._name, self._why_down, self._patience = name, why_down, patience
         self._lock = threading.RLock()
         self._socket = None
         self._received = b""
@@ -60,7 +60,7 @@ class Agent:
         if arguments:
             request["arguments"] = {name.replace("_", "-"): value
                                     for name, value in arguments.items()}
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * self._patience
         with self._lock:
             if not self._in_step:
                 self._sync(end)

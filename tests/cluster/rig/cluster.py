@@ -9,19 +9,21 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-from . import klog, monitors
+from . import debug, klog, monitors
 from .errors import HostStuck, LogFailure, RigError
 from .host import Host
 from .initramfs import build as build_initramfs
 from .kernel import Kernel, default_version
 from .network import Switch
 from .paths import BUILD, GUEST_PATH
-from .vm import VM, have_kvm
+from .vm import DEBUG_PATIENCE, VM, have_kvm
 
 MTU = 9000
 
-# What a guest takes besides the pools of our modules.
+# What a guest takes besides the pools of our modules; shadow memory and
+# records of a debug kernel come on top.
 BASE_RAM_MB = 512
+DEBUG_RAM_MB, DEBUG_RAM_FACTOR = 640, 1.5
 
 # sleep=off lets the guest's clock run ahead while it idles, instead of making
 # it wait in real time.
@@ -110,6 +112,8 @@ class Cluster:
     def __exit__(self, kind, error, trace):
         try:
             if self.gate and kind is None:
+                if self.kernel.debug:
+                    debug.last_look(self)
                 self.check_logs()
             elif self.gate and isinstance(error, Exception):
                 self._note_logs(error)
@@ -148,10 +152,14 @@ class Cluster:
         return plan + [(f"mem{n + 1}", {"host", "memory"}) for n in range(memory_hosts)]
 
     def _ram_for(self, roles):
-        if self._ram_mb:
-            return self._ram_mb
-        return (BASE_RAM_MB + (self.memory_mb if "memory" in roles else 0)
-                + (self.excache_mb if "processor" in roles else 0))
+        ram = self._ram_mb or (
+            BASE_RAM_MB + (self.memory_mb if "memory" in roles else 0)
+            + (self.excache_mb if "processor" in roles else 0))
+        return DEBUG_RAM_MB + int(DEBUG_RAM_FACTOR * ram) if self.kernel.debug else ram
+
+    def patience(self, seconds):
+        """SECONDS, or as many as a debug kernel takes for the same."""
+        return seconds * (DEBUG_PATIENCE if self.kernel.debug else 1)
 
     def _boot_all(self):
         # More VMs at once than CPUs only makes each so slow that it times out.
@@ -174,7 +182,7 @@ class Cluster:
         # A private kernel's modules are not where modprobe looks for them.
         modules = self.kernel.modules if self.kernel.private else ""
         host.vm.start(f"NAME={host.name}\nADDRESS={host.address}\nMTU={MTU}\n"
-                      f"MODULES={modules}\n"
+                      f"MODULES={modules}\nPATIENCE={self.patience(1)}\n"
                       f"PATH={GUEST_PATH}\nHOSTS='{names}'\n", self._key)
 
     def boot(self, host):

@@ -165,7 +165,7 @@ class Host:
 
     def wait_log(self, text, timeout=10):
         """Waits until the console log has TEXT; returns whether it came."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * self.vm.patience
         while text not in self.vm.console():
             if time.monotonic() > end:
                 return False

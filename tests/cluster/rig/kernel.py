@@ -39,6 +39,7 @@ class Kernel:
         self.boot_image = unpack(self.image)
         self._depends = self._read_depends()
         self._builtin = self._read_builtin()
+        self.debug = self._is_debug()
         self._ours = None
 
     def _find_installed(self, version):
@@ -61,6 +62,14 @@ class Kernel:
         self.version = os.path.basename(self.modules)
         build = os.path.join(directory, "build")
         self.build = build if os.path.isdir(build) else f"{self.modules}/build"
+
+    def _is_debug(self):
+        """Whether it is one that checks itself (tests/debug), and is slow."""
+        for path in (f"{self.build}/.config", f"/boot/config-{self.version}"):
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as config:
+                    return "\nCONFIG_KASAN=y\n" in config.read()
+        return False
 
     def ours(self, path):
         """Where the module file PATH of this repository is, built for this kernel.

@@ -111,7 +111,7 @@ def wait_joined(cluster, timeout=60):
     if not os.access(VNODE, os.X_OK) or not cluster.processors[0].alive():
         return
     wanted = {host.address for host in cluster.memory_hosts if host.alive()}
-    end = time.monotonic() + timeout
+    end = time.monotonic() + cluster.patience(timeout)
     while True:
         answer = cluster.processors[0].run([VNODE, "status", "--json"], check=False)
         missing = wanted - _memory_hosts(answer.stdout)

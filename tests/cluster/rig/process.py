@@ -87,10 +87,11 @@ class Process:
     def wait(self, timeout=60, stream=False):
         """Waits for the end and returns a Result.
 
-        After TIMEOUT seconds kills the command and raises CommandTimeout.
+        After TIMEOUT seconds kills the command and raises CommandTimeout. On a
+        debug kernel a second is DEBUG_PATIENCE seconds (vm.py).
         With STREAM copies the output to ours as it comes.
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        end = None if timeout is None else time.monotonic() + timeout * self._vm.patience
         pause = POLL_FIRST
         while self.poll() is None:
             if stream:
@@ -131,7 +132,7 @@ class Process:
             return True
         self._vm.agent.call("guest-exec", path="/bin/busybox",
                             arg=["kill", f"-{signal}", "--", f"-{self.pid}"])
-        end = time.monotonic() + wait
+        end = time.monotonic() + wait * self._vm.patience
         while self.poll() is None and time.monotonic() < end:
             time.sleep(POLL_FIRST)
         return self._status is not None

@@ -28,6 +28,16 @@ APPEND = [
 ]
 
 
+# For a debug kernel, which takes so much longer for everything: what waits for
+# it waits this much longer, and its own watchdogs are as patient as they can be.
+DEBUG_PATIENCE = 15
+DEBUG_APPEND = [
+    "watchdog_thresh=60", "rcupdate.rcu_cpu_stall_timeout=300",
+    # The first finding is not to hide the others.
+    "kasan_multi_shot",
+]
+
+
 @functools.lru_cache
 def have_kvm():
     """Whether VMs can run on the hardware's own virtualization."""
@@ -61,7 +71,8 @@ class VM:
         self.dir = os.path.join(run_dir, name)
         self.share = os.path.join(self.dir, "share")
         self.console_log = os.path.join(self.dir, "console.log")
-        self.agent = Agent(name, self._why_down)
+        self.patience = DEBUG_PATIENCE if spec.kernel.debug else 1
+        self.agent = Agent(name, self._why_down, self.patience)
         self._process = None
         self._cut = False
         os.makedirs(self.share)
@@ -96,7 +107,8 @@ class VM:
             "-machine", "q35", *_accelerator(spec),
             "-smp", str(spec.smp), "-m", f"{spec.ram_mb}M",
             "-kernel", spec.kernel.boot_image, "-initrd", spec.initramfs,
-            "-append", " ".join(APPEND + spec.append),
+            "-append", " ".join(APPEND + (DEBUG_APPEND if spec.kernel.debug else [])
+                                + spec.append),
             "-chardev", f"file,id=console,path={self.name}/console.log,append=on",
             "-serial", "chardev:console",
             "-device", "virtio-serial-pci",
@@ -124,13 +136,13 @@ class VM:
 
     def wait_ready(self, timeout):
         """Waits until the guest has booted and its agent answers."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * self.patience
         while not os.path.exists(os.path.join(self.share, "ready")):
             if self._process.poll() is not None:
                 raise RigError(f"{self.name} did not boot: {self._why_down()}\n"
                                f"{self._last_words()}")
             if time.monotonic() > end:
-                raise RigError(f"{self.name} did not boot within {timeout} s\n"
+                raise RigError(f"{self.name} did not boot within {timeout * self.patience} s\n"
                                f"{self._last_words()}")
             time.sleep(0.02)
         self.agent.connect(os.path.join(self.dir, "agent.sock"), end)
