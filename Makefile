@@ -6,6 +6,7 @@
 #                     (tests/build-modules RELEASE: out of the tree, for VMs)
 #   make demo         boot a cluster in VMs and run the main job
 #   make test         everything CI runs; make test-long: the full figures
+#   make test-programs  real programs at full size, on a quarter of their memory
 #   make bench-cost   instructions per operation (icount)
 #   make bench-latency  a miss against a READ of a page, on two hosts
 #   make test-debug  the tests in a kernel that checks itself; MINUTES=N bounds it
@@ -19,7 +20,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long test-debug soak bench-cost bench-latency check clean install
+.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench-cost bench-latency check clean install
 
 all: modules userland
 
@@ -46,6 +47,7 @@ test: setup
 	@tests/run
 
 test-long: setup
+	@tests/setup --programs
 	@$(MAKE) -s all programs
 	@tests/run --long
 
@@ -58,6 +60,11 @@ soak:
 	@tests/setup --debug-kernel
 	@$(MAKE) -s userland programs
 	@tests/debug/soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
+
+test-programs: setup
+	@tests/setup --programs
+	@$(MAKE) -s all programs
+	@tests/run --long tests/cluster/test_programs.py
 
 bench-cost: setup
 	@$(MAKE) -s all programs
