@@ -8,6 +8,7 @@
 #   make test         everything CI runs; make test-long: the full figures
 #   make test-programs  real programs at full size, on a quarter of their memory
 #   make bench-cost   instructions per operation (icount)
+#   make bench-fork   instructions per fork
 #   make bench-latency  a miss against a READ of a page, on two hosts
 #   make test-debug  the tests in a kernel that checks itself; MINUTES=N bounds it
 #   make soak     programs come and go on it for MINUTES=30
@@ -20,7 +21,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench-cost bench-latency check clean install
+.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench-cost bench-latency bench-fork check clean install
 
 all: modules userland
 
@@ -69,6 +70,14 @@ test-programs: setup
 bench-cost: setup
 	@$(MAKE) -s all programs
 	@tests/bench/bench-cost
+
+bench-latency: setup
+	@$(MAKE) -s all programs
+	@tests/bench/bench-latency
+
+bench-fork: setup
+	@$(MAKE) -s all programs
+	@tests/bench/bench-fork
 
 check: setup
 	@tests/check

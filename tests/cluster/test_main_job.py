@@ -163,6 +163,16 @@ def test_fork_snapshots(cluster):
     assert summary["bad"] == 0 and summary["forks"] == FORKS
 
 
+@pytest.mark.parametrize("excache", ["512K", "4M"])
+def test_fork_trees(cluster, excache):
+    """Forks of forks, parents that end first, exec: with and without eviction."""
+    host = cluster.processors[0]
+    summary = finished(host.spawn(tagged(
+        excache, f"{PROGRAMS}/forktree", "--pages", 256,
+        "--processes", 3 * FORKS, "--live", 6)), 1500)
+    assert summary["bad"] == 0 and summary["processes"] >= 3 * FORKS
+
+
 def both_ways(cluster, excache_mb, command, timeout=600):
     """Output of COMMAND, equal tagged and untagged."""
     host = cluster.processors[0]
