@@ -20,9 +20,11 @@
 #define KNOWN_SYNCED	xa_mk_value(2)
 #define CHANGE_GFP	(GFP_KERNEL | __GFP_NOFAIL)
 
+/* Of a clone, @wire has the range and no type. */
 struct change {
 	struct list_head entry;
 	struct mmon_change wire;
+	struct pmon_space *clone;
 };
 
 void pmon_changes_init(struct pmon_changes *changes)
@@ -92,7 +94,7 @@ static void wire_fill(struct mmon_change *wire, u32 type, pgoff_t first,
 
 /* Does the range continue the latest change? Page by page unmapping is common. */
 static bool log_extend(struct pmon_changes *changes, u32 type, pgoff_t first,
-		       pgoff_t last)
+		       pgoff_t last, struct pmon_space *clone)
 {
 	u64 start = (u64)first << MMON_PAGE_SHIFT;
 	u64 end = (u64)(last + 1) << MMON_PAGE_SHIFT;
@@ -101,7 +103,7 @@ static bool log_extend(struct pmon_changes *changes, u32 type, pgoff_t first,
 	if (list_empty(&changes->log))
 		return false;
 	change = list_last_entry(&changes->log, struct change, entry);
-	if (le32_to_cpu(change->wire.type) != type)
+	if (le32_to_cpu(change->wire.type) != type || change->clone != clone)
 		return false;
 	if (le64_to_cpu(change->wire.end) == start)
 		change->wire.end = cpu_to_le64(end);
@@ -112,17 +114,26 @@ static bool log_extend(struct pmon_changes *changes, u32 type, pgoff_t first,
 	return true;
 }
 
-static void log_add(struct pmon_changes *changes, u32 type, pgoff_t first,
-		    pgoff_t last, pgoff_t to)
+/* False: it was added to the latest change. */
+static bool log_any(struct pmon_changes *changes, u32 type, pgoff_t first,
+		    pgoff_t last, pgoff_t to, struct pmon_space *clone)
 {
 	struct change *change;
 
 	lockdep_assert_held(&changes->lock);
-	if (type != MMON_MOVE && log_extend(changes, type, first, last))
-		return;
+	if (type != MMON_MOVE && log_extend(changes, type, first, last, clone))
+		return false;
 	change = kzalloc(sizeof(*change), CHANGE_GFP);
 	wire_fill(&change->wire, type, first, last, to);
+	change->clone = clone;
 	list_add_tail(&change->entry, &changes->log);
+	return true;
+}
+
+static void log_add(struct pmon_changes *changes, u32 type, pgoff_t first,
+		    pgoff_t last, pgoff_t to)
+{
+	log_any(changes, type, first, last, to, NULL);
 }
 
 static void known_store(struct pmon_changes *changes, pgoff_t first,
@@ -239,13 +250,74 @@ void pmon_changes_move(struct pmon_changes *changes, pgoff_t first, pgoff_t last
 }
 
 /*
- * pmon_changes_inherit - fork: what @parent's home knows, @child's home knows
+ * pmon_changes_clone - the home is to clone the range into @child
+ * Return: whether that is one more request.
+ */
+bool pmon_changes_clone(struct pmon_changes *changes, struct pmon_space *child,
+			pgoff_t first, pgoff_t last)
+{
+	bool added;
+
+	mutex_lock(&changes->lock);
+	added = log_any(changes, 0, first, last, 0, child);
+	mutex_unlock(&changes->lock);
+	return added;
+}
+
+static void clone_read(const struct change *change, struct pmon_clone *clone)
+{
+	clone->child = change->clone;
+	clone->first = le64_to_cpu(change->wire.start) >> MMON_PAGE_SHIFT;
+	clone->last = (le64_to_cpu(change->wire.end) >> MMON_PAGE_SHIFT) - 1;
+}
+
+/*
+ * pmon_changes_take_clone - strike out one clone
+ * @child: for whom; NULL: for anybody
+ * Return: whether there was one; it is in @clone.
+ */
+bool pmon_changes_take_clone(struct pmon_changes *changes,
+			     struct pmon_space *child, struct pmon_clone *clone)
+{
+	struct change *change;
+	bool found = false;
+
+	mutex_lock(&changes->lock);
+	list_for_each_entry(change, &changes->log, entry) {
+		if (!change->clone || (child && change->clone != child))
+			continue;
+		clone_read(change, clone);
+		list_del(&change->entry);
+		kfree(change);
+		found = true;
+		break;
+	}
+	mutex_unlock(&changes->lock);
+	return found;
+}
+
+/* pmon_changes_have_clones - is a clone in the log? */
+bool pmon_changes_have_clones(struct pmon_changes *changes)
+{
+	struct change *change;
+	bool found = false;
+
+	mutex_lock(&changes->lock);
+	list_for_each_entry(change, &changes->log, entry)
+		found |= !!change->clone;
+	mutex_unlock(&changes->lock);
+	return found;
+}
+
+/*
+ * pmon_changes_inherit - fork: the child knows the ranges that the parent knows
+ * @cloned: the range will be cloned at the home, its vmas included; else the
+ *	home has to be told of all of it
  *
- * The caller has synced @parent and cloned the range at the home.
  * Return: 0 or -ENOMEM.
  */
 int pmon_changes_inherit(struct pmon_changes *child, struct pmon_changes *parent,
-			 pgoff_t first, pgoff_t last)
+			 pgoff_t first, pgoff_t last, bool cloned)
 {
 	MA_STATE(mas, &parent->known, first, first);
 	void *entry;
@@ -260,6 +332,8 @@ int pmon_changes_inherit(struct pmon_changes *child, struct pmon_changes *parent
 
 		mas_pause(&mas);
 		rcu_read_unlock();
+		if (!cloned)
+			entry = KNOWN_PENDING;
 		ret = mtree_store_range(&child->known, from, to, entry, GFP_KERNEL);
 		child->pending += entry == KNOWN_PENDING;
 		rcu_read_lock();
@@ -296,25 +370,32 @@ static bool take_pending(struct pmon_changes *changes, unsigned long *index,
 }
 
 /*
- * pmon_changes_take - move up to @max changes into @out
+ * pmon_changes_take - move up to @max changes into @out, or one clone into @clone
+ * @clone: its child is NULL if none was taken
  *
  * The caller must deliver them, in order, before any later ones.
- * Return: how many; 0 when there are none.
+ * Return: how many changes; 0 and no clone when there is nothing left.
  */
 int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
-		      int max)
+		      int max, struct pmon_clone *clone)
 {
 	struct change *change, *next;
 	unsigned long index = 0;
 	int n = 0;
 
+	clone->child = NULL;
 	mutex_lock(&changes->lock);
 	list_for_each_entry_safe(change, next, &changes->log, entry) {
-		if (n == max)
+		if (n == max || (n && change->clone))
 			goto out;
-		out[n++] = change->wire;
+		if (change->clone)
+			clone_read(change, clone);
+		else
+			out[n++] = change->wire;
 		list_del(&change->entry);
 		kfree(change);
+		if (clone->child)
+			goto out;
 	}
 	if (changes->pending) {
 		while (n < max && take_pending(changes, &index, &out[n]))
@@ -324,7 +405,7 @@ int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
 	}
 out:
 	/* Whoever takes asks until there is nothing: then all is delivered. */
-	if (!n)
+	if (!n && !clone->child)
 		WRITE_ONCE(changes->moves, false);
 	mutex_unlock(&changes->lock);
 	return n;

@@ -7,6 +7,33 @@
  */
 #include "internal.h"
 
+#define VALUES_AT_ONCE	256	/* entries looked at under one lock */
+
+/*
+ * Value entries from *@index on, erased under one lock. Returns false when all
+ * is done; else *@index is a line's, or the next to look at.
+ */
+static bool discard_values(struct pmon_space *space, unsigned long *index,
+			   pgoff_t last, bool *stored)
+{
+	XA_STATE(xas, &space->lines, *index);
+	unsigned int nr = 0;
+	void *entry;
+
+	xas_lock_bh(&xas);
+	xas_for_each(&xas, entry, last) {
+		*index = xas.xa_index;
+		if (!xa_is_value(entry) || nr == VALUES_AT_ONCE)
+			break;
+		*stored |= pmon_entry_is_remote(entry);
+		xas_store(&xas, NULL);
+		nr++;
+	}
+	xas_unlock_bh(&xas);
+	pmon_count_n(discards, nr);
+	return entry;
+}
+
 /* Returns false: try the same index again. */
 static bool discard_index(struct pmon_space *space, pgoff_t index, bool *stored)
 {
@@ -17,14 +44,17 @@ static bool discard_index(struct pmon_space *space, pgoff_t index, bool *stored)
 	xa_lock_bh(&space->lines);
 	entry = xa_load(&space->lines, index);
 	line = xa_is_value(entry) ? NULL : entry;
-	if (line && !line->io && !trylock_page(line->page)) {
-		/* The evictor or a stale faulter has it, for a moment. */
-		busy = line->page;
-		get_page(busy);
-	} else if (line && line->io) {
+	if (line && line->space == space && line->io && !pmon_line_shared(line)) {
 		__xa_erase(&space->lines, index);
 		WRITE_ONCE(line->detached, true);
 		*stored = true;
+	} else if (line && !trylock_page(line->page)) {
+		/*
+		 * The evictor or a stale faulter has it, for a moment; or it is
+		 * shared, and a transfer must end before it changes hands.
+		 */
+		busy = line->page;
+		get_page(busy);
 	} else if (entry) {
 		__xa_erase(&space->lines, index);
 		release = line;
@@ -37,13 +67,15 @@ static bool discard_index(struct pmon_space *space, pgoff_t index, bool *stored)
 		put_page(busy);
 		return false;
 	}
-	if (release) {
-		/* MADV_DONTNEED: somebody may have mapped it since the zap. */
-		if (page_mapped(release->page))
-			unmap_mapping_pages(space->file->f_mapping, index, 1,
-					    false);
+	if (!release)
+		return true;
+	/* MADV_DONTNEED: somebody may have mapped it since the zap. */
+	if (page_mapped(release->page))
+		unmap_mapping_pages(space->file->f_mapping, index, 1, false);
+	if (pmon_share_leave(release, space))
+		unlock_page(release->page);
+	else
 		pmon_line_release(release);
-	}
 	return true;
 }
 
@@ -59,13 +91,47 @@ bool pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last)
 	unsigned long index = first;
 	bool stored = false;
 
-	while (xa_find(&space->lines, &index, last, XA_PRESENT)) {
+	while (discard_values(space, &index, last, &stored)) {
+		cond_resched();
 		if (!discard_index(space, index, &stored))
 			continue;
 		pmon_count(discards);
 		if (index++ == last)
 			break;
-		cond_resched();
 	}
 	return stored;
+}
+
+/*
+ * pmon_discard_lines - the address space is gone: give all its lines back
+ *
+ * Value entries are left for xa_destroy(), nobody will look at them.
+ * Context: process, from exit_mmap().
+ */
+void pmon_discard_lines(struct pmon_space *space)
+{
+	XA_STATE(xas, &space->lines, 0);
+	bool stored = false;
+	unsigned int nr = 0;
+	pgoff_t index;
+	void *entry;
+
+	rcu_read_lock();
+	xas_for_each(&xas, entry, ULONG_MAX) {
+		if (xas_retry(&xas, entry))
+			continue;
+		if (xa_is_value(entry) && ++nr % VALUES_AT_ONCE)
+			continue;
+		index = xas.xa_index;
+		xas_pause(&xas);
+		rcu_read_unlock();
+		if (!xa_is_value(entry)) {
+			pmon_count(discards);
+			while (!discard_index(space, index, &stored))
+				;
+		}
+		cond_resched();
+		rcu_read_lock();
+	}
+	rcu_read_unlock();
 }

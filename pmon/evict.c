@@ -17,6 +17,8 @@
  * when its turn comes. FIFO unmaps exactly the victims, runs of neighbours at
  * a time.
  *
+ * A line shared after a fork goes to the next sharer instead of the free list.
+ *
  * Locks: pages only by trylock. stream_lock only by trylock as well, since fork
  * takes page locks while it holds the stream.
  */
@@ -119,9 +121,25 @@ static void keep(struct pmon_line *line)
 	unlock_page(line->page);
 }
 
-static void evict_to(struct pmon_line *line, void *entry)
+/*
+ * Its space no longer has the line. Return: 1: it is free; 0: others of a fork
+ * have it still.
+ */
+static unsigned int let_go(struct pmon_line *line, struct pmon_space *space)
+{
+	if (pmon_share_leave(line, space)) {
+		keep(line);
+		return 0;
+	}
+	pmon_count(evictions);
+	pmon_line_release(line);
+	return 1;
+}
+
+static unsigned int evict_to(struct pmon_line *line, void *entry)
 {
 	struct pmon_space *space = line->space;
+	unsigned int freed;
 
 	/* Out of the xarray, the line no longer keeps the space. */
 	pmon_space_get(space);
@@ -131,9 +149,9 @@ static void evict_to(struct pmon_line *line, void *entry)
 	else
 		__xa_erase(&space->lines, line->page->index);
 	xa_unlock_bh(&space->lines);
-	pmon_count(evictions);
-	pmon_line_release(line);
+	freed = let_go(line, space);
 	pmon_space_put(space);
+	return freed;
 }
 
 static void begin_io(struct pmon_line *line)
@@ -162,11 +180,8 @@ static unsigned int end_io(struct pmon_line *line, u32 crc, int err)
 		__xa_store(&space->lines, line->page->index, entry, GFP_NOWAIT);
 	xa_unlock_bh(&space->lines);
 
-	if (detached || entry) {
-		pmon_count(evictions);
-		pmon_line_release(line);
-		return 1;
-	}
+	if (detached || entry)
+		return let_go(line, space);
 	if (err) {
 		SetPageDirty(line->page);
 	} else {
@@ -187,7 +202,9 @@ static unsigned int flush_batch(struct pmon_flush *flush)
 	if (!flush->nr)
 		return 0;
 	if (mutex_trylock(&space->stream_lock)) {
-		err = pmon_flush_send(flush);
+		err = pmon_clone_settle(space, true);
+		if (!err)
+			err = pmon_flush_send(flush);
 		mutex_unlock(&space->stream_lock);
 	}
 	/* Busy means that fork has the stream for the moment; the rest is news. */
@@ -239,12 +256,10 @@ static unsigned int evict_line(struct pmon_budget *budget,
 	if (PageDirty(page)) {
 		if (!READ_ONCE(line->space->lost))
 			return flush_line(budget->flush, line);
-		evict_to(line, PMON_ENTRY_LOST);
-		return 1;
+		return evict_to(line, PMON_ENTRY_LOST);
 	}
 	pmon_count(evictions_clean);
-	evict_to(line, line->remote ? pmon_entry_remote(line->crc) : NULL);
-	return 1;
+	return evict_to(line, line->remote ? pmon_entry_remote(line->crc) : NULL);
 }
 
 static unsigned int evict_round(struct pmon_budget *budget, bool force)
@@ -288,7 +303,7 @@ void pmon_evict_work(struct work_struct *work)
 		if (freed) {
 			scanned = 0;
 			idle = 0;
-			WRITE_ONCE(budget->stalled, false);
+			WRITE_ONCE(budget->stalled, PMON_STALL_NONE);
 			continue;
 		}
 		if (scanned <= 3 * budget->limit)
@@ -300,7 +315,8 @@ void pmon_evict_work(struct work_struct *work)
 		 */
 		idle = budget->refused || budget->pinned ? idle + 1 : 0;
 		if (idle == (budget->pinned ? PIN_ROUNDS : STALL_ROUNDS)) {
-			WRITE_ONCE(budget->stalled, true);
+			WRITE_ONCE(budget->stalled, budget->pinned ?
+				   PMON_STALL_PINNED : PMON_STALL_REFUSED);
 			wake_up_all(&budget->free_wait);
 			pr_err_ratelimited("no line of %lu could be freed: %s\n",
 					   budget->used,

@@ -64,28 +64,29 @@ static vm_fault_t fault_sigbus(struct vm_fault *vmf, struct pmon_space *space,
 	return VM_FAULT_SIGBUS;
 }
 
-/* A free line, or *ret says how the fault goes on without one. */
-static struct pmon_line *fault_line(struct vm_fault *vmf,
-				    struct pmon_space *space, vm_fault_t *ret)
+/* There was no free line: wait for one. */
+static vm_fault_t wait_for_line(struct vm_fault *vmf, struct pmon_space *space)
 {
 	struct pmon_budget *budget = space->budget;
-	struct pmon_line *line = pmon_line_alloc(budget);
 
-	if (line)
-		return line;
 	pmon_count(waits_for_line);
-	if (READ_ONCE(budget->stalled)) {
-		*ret = fault_sigbus(vmf, space, "no memory host takes dirty pages");
-		return NULL;
+	switch (READ_ONCE(budget->stalled)) {
+	case PMON_STALL_REFUSED:
+		return fault_sigbus(vmf, space, "no memory host takes dirty pages");
+	case PMON_STALL_PINNED:
+		/* Who pins pages must give up; who only touches them may wait. */
+		if (!(vmf->flags & FAULT_FLAG_INTERRUPTIBLE))
+			return fault_sigbus(vmf, space, "all lines are pinned");
+		break;
+	case PMON_STALL_NONE:
+		break;
 	}
-	*ret = VM_FAULT_RETRY;
 	if (must_not_wait(vmf))
-		return NULL;
+		return VM_FAULT_RETRY;
 	if (!may_drop_lock(vmf)) {
 		wait_event_timeout(budget->free_wait,
 				   pmon_budget_may_alloc(budget), HZ);
-		*ret = FAULT_AGAIN;
-		return NULL;
+		return FAULT_AGAIN;
 	}
 	/* Once mmap_lock is dropped the mm may go; the budget must not. */
 	pmon_budget_get(budget);
@@ -93,7 +94,18 @@ static struct pmon_line *fault_line(struct vm_fault *vmf,
 	wait_event_killable_timeout(budget->free_wait,
 				    pmon_budget_may_alloc(budget), HZ);
 	pmon_budget_put(budget);
-	return NULL;
+	return VM_FAULT_RETRY;
+}
+
+/* A free line, or *ret says how the fault goes on without one. */
+static struct pmon_line *fault_line(struct vm_fault *vmf,
+				    struct pmon_space *space, vm_fault_t *ret)
+{
+	struct pmon_line *line = pmon_line_alloc(space->budget);
+
+	if (!line)
+		*ret = wait_for_line(vmf, space);
+	return line;
 }
 
 /* Publish a prepared line in place of @old. False: somebody was faster. */
@@ -121,6 +133,45 @@ static vm_fault_t fault_done(struct vm_fault *vmf, struct page *page)
 	return VM_FAULT_LOCKED;
 }
 
+/*
+ * A line that a fork left to several spaces: take a copy. The page is locked
+ * and referenced. No fault can have mapped it: all of them come here.
+ */
+static vm_fault_t fault_shared(struct vm_fault *vmf, struct pmon_space *space,
+			       struct pmon_line *line)
+{
+	struct page *page = line->page;
+	vm_fault_t ret = FAULT_AGAIN;
+	struct pmon_line *copy;
+
+	/* Shared by others, after it was reused? */
+	if (xa_load(&space->lines, vmf->pgoff) != line)
+		goto out;
+	copy = pmon_line_alloc(space->budget);
+	if (!copy) {
+		/* Not with the page locked: it may be what is to be evicted. */
+		unlock_page(page);
+		put_page(page);
+		return wait_for_line(vmf, space);
+	}
+	pmon_line_prepare(copy, space, vmf->pgoff);
+	copy_highpage(copy->page, page);
+	SetPageUptodate(copy->page);
+	SetPageDirty(copy->page);
+	get_page(copy->page);
+	if (publish(space, vmf->pgoff, line, copy, &ret)) {
+		pmon_count(share_copies);
+		pmon_share_leave(line, space);
+		ret = fault_done(vmf, copy->page);
+	} else {
+		put_page(copy->page);
+	}
+out:
+	unlock_page(page);
+	put_page(page);
+	return ret;
+}
+
 static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 				 struct pmon_line *line)
 {
@@ -130,6 +181,8 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 		return FAULT_AGAIN;
 	if (!trylock_page(page))
 		return wait_for_page(vmf, page);
+	if (unlikely(pmon_line_shared(line)))
+		return fault_shared(vmf, space, line);
 	/* The line may have been reused since xa_load(). */
 	if (line->space != space || page->index != vmf->pgoff ||
 	    !PageUptodate(page)) {
@@ -237,7 +290,7 @@ static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
 	return fault_zero(vmf, space);
 }
 
-/* The home has yet to hear of an mremap; it must before it is asked. */
+/* The home has yet to hear of an mremap or a fork; it must before it is asked. */
 static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_space *space)
 {
 	bool drop = may_drop_lock(vmf);
@@ -245,19 +298,18 @@ static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_space *space)
 	if (must_not_wait(vmf))
 		return VM_FAULT_RETRY;
 	pmon_space_get(space);
-	if (drop) {
+	if (drop)
 		sk_release_fault_lock(vmf);
-		if (mutex_lock_killable(&space->stream_lock)) {
-			pmon_space_put(space);
-			return VM_FAULT_RETRY;
-		}
-	} else {
-		mutex_lock(&space->stream_lock);
+	/* Only a fatal signal interrupts; then the fault need not succeed. */
+	if (!pmon_clone_settle(space, false) &&
+	    !mutex_lock_killable(&space->stream_lock)) {
+		pmon_stream_sync(space);
+		mutex_unlock(&space->stream_lock);
 	}
-	pmon_stream_sync(space);
-	mutex_unlock(&space->stream_lock);
 	pmon_space_put(space);
-	return drop ? VM_FAULT_RETRY : FAULT_AGAIN;
+	if (drop)
+		return VM_FAULT_RETRY;
+	return fatal_signal_pending(current) ? VM_FAULT_SIGBUS : FAULT_AGAIN;
 }
 
 static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
@@ -268,7 +320,7 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 
 	if (READ_ONCE(space->lost))
 		return fault_sigbus(vmf, space, "its page was stored there");
-	if (READ_ONCE(space->changes.moves))
+	if (READ_ONCE(space->changes.moves) || atomic_read(&space->clones))
 		return fault_sync(vmf, space);
 	line = fault_line(vmf, space, &ret);
 	if (!line)

@@ -5,16 +5,19 @@
  * Runs in place of copy_page_range(), with both mmap_locks held for writing.
  * The parent's page table entries of the VMA go first, so any thread that
  * wants to write faults and waits until fork is done: the snapshot is one
- * point in time, VMA by VMA in program order. Then the parent's dirty lines are
- * flushed, the home clones the range by reference, and the child begins with
- * nothing resident and the parent's list of what is stored where. No memory is
- * copied at this host and no line is needed for the child.
+ * point in time, VMA by VMA in program order. Then the child gets an entry for
+ * each of the parent's:
+ *   stored at home		the same entry; the home's copy becomes the child's
+ *			by a clone that is promised, not sent (clone.c)
+ *   clean line		the entry that it would be evicted to
+ *   dirty line		the line itself, shared from now on (share.c)
+ *   line being fetched	the entry that it is fetched from
+ * No memory is copied, no line taken and nothing sent.
  *
- * A page that somebody still writes to (a direct I/O read under way) is copied
- * to a bounce page first: what is sent must have the checksum that was taken.
- *
- * Waiting for the network with mmap_lock held cannot be avoided here: the
- * core's dup_mmap() holds it. docs/pmon.md says what it costs.
+ * The exception is a dirty page that somebody still holds, for he may write to
+ * it behind our back (a direct I/O read under way). It is copied to a bounce
+ * page, stored at the home at once, and so becomes an entry. Only then fork
+ * waits for the network with mmap_lock held, which dup_mmap() took.
  */
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -38,10 +41,12 @@ static struct {
 	struct lite_region *region;
 } bounce;
 
+#define VALUES_AT_ONCE	256	/* entries copied under one xa_lock */
+
 struct fork {
 	struct pmon_space *parent;
 	struct pmon_space *child;
-	struct pmon_flush *flush;
+	struct pmon_flush *flush;	/* of pages that somebody holds */
 	pgoff_t first;
 	pgoff_t last;
 	unsigned long stored;
@@ -83,18 +88,18 @@ static int fork_give(struct fork *fork, pgoff_t index, void *entry)
 static int fork_send(struct fork *fork)
 {
 	struct pmon_flush *flush = fork->flush;
-	unsigned int i, nr = flush->nr;
+	unsigned int i, nr = flush ? flush->nr : 0;
 	int err;
 
 	if (!nr)
 		return 0;
-	err = pmon_flush_send(flush);
+	err = pmon_clone_settle(fork->parent, false);
+	if (!err)
+		err = pmon_flush_send(flush);
 	for (i = 0; i < nr; i++) {
 		struct pmon_line *line = flush->line[i];
 
-		if (err) {
-			SetPageDirty(line->page);
-		} else {
+		if (!err) {
 			line->remote = true;
 			line->crc = flush->crc[i];
 			err = fork_give(fork, line->page->index,
@@ -110,32 +115,71 @@ static int fork_send(struct fork *fork)
 	return err;
 }
 
-/* Dirty line, page locked: into the batch. */
-static int fork_add_dirty(struct fork *fork, struct pmon_line *line)
+/* A dirty page that somebody holds, locked: a copy of it goes to the home. */
+static int fork_bounce(struct fork *fork, struct pmon_line *line)
 {
-	struct lite_sge sge = pmon_line_sge(line);
-	struct page *page = line->page;
-	struct page *send = page;
-	unsigned int i;
+	struct pmon_flush *flush = fork->flush;
+	struct lite_sge sge = { .region = bounce.region };
+	struct page *send;
 
-	/* Our own look-up holds one reference besides the pool's. */
-	if (page_count(page) > 2) {
-		if (!fork->bouncing)
-			mutex_lock(&bounce.lock);
-		fork->bouncing = true;
-		i = fork->flush->nr;
-		send = bounce.page[i];
-		copy_highpage(send, page);
-		sge = (struct lite_sge){ .region = bounce.region, .page = i };
-		pmon_count(fork_bounces);
-		/* Whoever holds it may write on: it stays dirty. */
-	} else {
-		ClearPageDirty(page);
+	if (!flush) {
+		flush = kzalloc(sizeof(*flush), GFP_KERNEL);
+		if (!flush) {
+			unlock_page(line->page);
+			return -ENOMEM;
+		}
+		flush->space = fork->parent;
+		fork->flush = flush;
 	}
-	pmon_flush_add(fork->flush, line, sge, pmon_page_crc(send));
-	if (fork->flush->nr == MMON_FLUSH_MAX)
+	if (!fork->bouncing)
+		mutex_lock(&bounce.lock);
+	fork->bouncing = true;
+	send = bounce.page[flush->nr];
+	sge.page = flush->nr;
+	copy_highpage(send, line->page);
+	pmon_count(fork_bounces);
+	/* Whoever holds it may write on: it stays dirty. */
+	pmon_flush_add(flush, line, sge, pmon_page_crc(send));
+	if (flush->nr == MMON_FLUSH_MAX)
 		return fork_send(fork);
 	return 0;
+}
+
+/*
+ * The page lock is taken. A fetch under way is not waited for: what it fetches
+ * is known. Return: 1: look at the index again; else as fork_give().
+ */
+static int fork_busy_line(struct fork *fork, pgoff_t index,
+			  struct pmon_line *line)
+{
+	struct pmon_space *parent = fork->parent;
+	struct page *page = line->page;
+	bool filling = false;
+	void *entry = NULL;
+	int ret;
+
+	xa_lock_bh(&parent->lines);
+	if (xa_load(&parent->lines, index) == line) {
+		filling = line->io && !PageUptodate(page);
+		if (filling && line->remote)
+			entry = pmon_entry_remote(line->crc);
+		get_page(page);
+	} else {
+		page = NULL;
+	}
+	xa_unlock_bh(&parent->lines);
+	if (!page)
+		return 1;
+	ret = 1;
+	if (filling) {
+		ret = entry ? fork_give(fork, index, entry) : 0;
+	} else {
+		/* Hold no other page while waiting for this one. */
+		ret = fork_send(fork) ?: 1;
+		folio_wait_locked(page_folio(page));
+	}
+	put_page(page);
+	return ret;
 }
 
 /* A resident line. 1: look at the index again. */
@@ -144,89 +188,100 @@ static int fork_line(struct fork *fork, pgoff_t index, struct pmon_line *line)
 	struct page *page = line->page;
 	int ret = 0;
 
-	if (!get_page_unless_zero(page))
-		return 1;
-	if (!trylock_page(page)) {
-		/* Hold no other page while waiting for this one. */
-		ret = fork_send(fork);
-		folio_wait_locked(page_folio(page));
-		put_page(page);
-		return ret ?: 1;
-	}
-	if (line->space != fork->parent || page->index != index) {
+	if (!trylock_page(page))
+		return fork_busy_line(fork, index, line);
+	if (xa_load(&fork->parent->lines, index) != line) {
 		unlock_page(page);
-		put_page(page);
 		return 1;
 	}
-	if (PageDirty(page)) {
-		ret = fork_add_dirty(fork, line);
-		put_page(page);
-		return ret;
+	if (pmon_line_shared(line)) {
+		/* Clean or not at its owner's home; no one can write to it. */
+		ret = pmon_share_add(line, fork->child, index);
+	} else if (!PageDirty(page)) {
+		if (line->remote)
+			ret = fork_give(fork, index,
+					pmon_entry_remote(line->crc));
+	} else if (!pmon_line_pinned(line) && !page_mapped(page)) {
+		ret = pmon_share_add(line, fork->child, index);
+	} else {
+		return fork_bounce(fork, line);
 	}
-	if (line->remote)
-		ret = fork_give(fork, index, pmon_entry_remote(line->crc));
 	unlock_page(page);
-	put_page(page);
 	return ret;
+}
+
+/*
+ * Copy the value entries from *@index on, up to the first line.
+ * Return: 0: that was all; 1: *@index is @line's, or, if that is NULL, the next
+ * to look at; -ENOMEM.
+ */
+static int fork_values(struct fork *fork, unsigned long *index,
+		       struct pmon_line **line)
+{
+	XA_STATE(from, &fork->parent->lines, *index);
+	XA_STATE(to, &fork->child->lines, *index);
+	unsigned int nr = 0;
+	void *entry;
+
+	do {
+		xas_set(&from, *index);
+		xas_lock_bh(&to);
+		rcu_read_lock();
+		xas_for_each(&from, entry, fork->last) {
+			if (xas_retry(&from, entry))
+				continue;
+			*index = from.xa_index;
+			if (!xa_is_value(entry) || nr++ == VALUES_AT_ONCE)
+				break;
+			xas_set(&to, from.xa_index);
+			xas_store(&to, entry);
+			if (xas_error(&to))
+				break;
+			fork->stored += pmon_entry_is_remote(entry);
+		}
+		rcu_read_unlock();
+		xas_unlock_bh(&to);
+	} while (xas_nomem(&to, GFP_KERNEL));
+	*line = xa_is_value(entry) ? NULL : entry;
+	return xas_error(&to) ?: !!entry;
 }
 
 static int fork_entries(struct fork *fork)
 {
 	unsigned long index = fork->first;
-	void *entry;
-	int ret;
+	struct pmon_line *line;
+	int ret, err;
 
-	while ((entry = xa_find(&fork->parent->lines, &index, fork->last,
-				XA_PRESENT))) {
-		if (xa_is_value(entry))
-			ret = fork_give(fork, index, entry);
-		else
-			ret = fork_line(fork, index, entry);
+	while ((ret = fork_values(fork, &index, &line)) > 0) {
+		cond_resched();
+		if (!line)
+			continue;
+		ret = fork_line(fork, index, line);
 		if (ret < 0)
 			break;
-		if (ret == 1)
-			continue;
-		if (index++ == fork->last)
+		/* 1: the same index again. */
+		if (!ret && index++ == fork->last)
 			break;
-		cond_resched();
 	}
-	if (entry && ret < 0) {
-		fork_send(fork);
-		return ret;
-	}
-	return fork_send(fork);
+	err = fork_send(fork);
+	return ret < 0 ? ret : err;
 }
 
-static int fork_clone(struct fork *fork)
+/* The child's view of the home, now that it is known what the child has there. */
+static int fork_home(struct fork *fork)
 {
-	struct mmon_clone clone = {
-		.child = cpu_to_le64(fork->child->asid),
-		.start = cpu_to_le64((u64)fork->first << MMON_PAGE_SHIFT),
-		.end = cpu_to_le64((u64)(fork->last + 1) << MMON_PAGE_SHIFT),
-	};
-	struct pmon_space *child = fork->child;
-	int ret;
+	struct pmon_space *parent = fork->parent, *child = fork->child;
 
-	if (!fork->stored)
-		return 0;
-	ret = pmon_stream_sync(fork->parent);
-	if (!ret)
-		ret = pmon_stream_call(fork->parent, MMON_OP_CLONE, &clone,
-				       sizeof(clone), NULL, 0);
-	if (ret)
-		return ret;
-	/* Chosen late, perhaps: by the flush just now. */
-	if (!child->home) {
-		struct lite_peer *home;
-
-		home = lite_peer_get(lite_peer_node(fork->parent->home));
-		if (IS_ERR(home))
-			return PTR_ERR(home);
-		child->home = home;
+	if (fork->stored) {
+		if (READ_ONCE(parent->lost))
+			pmon_space_lose(child);
+		if (!child->home ||
+		    lite_peer_node(child->home) != lite_peer_node(parent->home))
+			return -EHOSTDOWN;
+		pmon_clone_promise(parent, child, fork->first, fork->last);
 	}
-	child->attached = true;
-	return pmon_changes_inherit(&child->changes, &fork->parent->changes,
-				    fork->first, fork->last);
+	return pmon_changes_inherit(&child->changes, &parent->changes,
+				    fork->first, fork->last, fork->stored);
 }
 
 static int fork_copy(struct fork *fork)
@@ -238,9 +293,27 @@ static int fork_copy(struct fork *fork)
 	mutex_lock(&parent->stream_lock);
 	ret = fork_entries(fork);
 	if (!ret)
-		ret = fork_clone(fork);
+		ret = fork_home(fork);
 	mutex_unlock(&parent->stream_lock);
 	return ret;
+}
+
+/* The first managed VMA of a fork: both spaces will have the same home. */
+static struct pmon_space *fork_child(struct pmon_space *parent,
+				     struct mm_struct *mm)
+{
+	struct pmon_space *child = pmon_space_of(mm);
+
+	if (child)
+		return child;
+	mutex_lock(&parent->stream_lock);
+	/* If there is no memory host now, nothing is stored either. */
+	pmon_stream_home(parent);
+	mutex_unlock(&parent->stream_lock);
+	child = pmon_space_create(mm, parent->budget, parent);
+	if (!IS_ERR(child))
+		pmon_count(forks);
+	return child;
 }
 
 /*
@@ -258,19 +331,10 @@ int pmon_fork_range(struct vm_area_struct *dst, struct vm_area_struct *src)
 	};
 	int ret;
 
-	fork.child = pmon_space_of(dst->vm_mm);
-	if (!fork.child) {
-		fork.child = pmon_space_create(dst->vm_mm, fork.parent->budget,
-					       fork.parent);
-		if (IS_ERR(fork.child))
-			return -ENOMEM;
-		pmon_count(forks);
-	}
-	fork_switch_file(dst, fork.child->file);
-	fork.flush = kzalloc(sizeof(*fork.flush), GFP_KERNEL);
-	if (!fork.flush)
+	fork.child = fork_child(fork.parent, dst->vm_mm);
+	if (IS_ERR(fork.child))
 		return -ENOMEM;
-	fork.flush->space = fork.parent;
+	fork_switch_file(dst, fork.child->file);
 	unmap_mapping_pages(fork.parent->file->f_mapping, fork.first,
 			    vma_pages(src), false);
 	ret = fork_copy(&fork);

@@ -9,6 +9,8 @@
  *   line     one page of the ExCache pool (line.c)
  *   space    one managed address space: mm, asid, home memory host (space.c)
  *   stream   what the space tells its home, in order (changes.c, stream.c)
+ *   share    a line that several spaces have since a fork (share.c)
+ *   clone    what fork has promised and the home was not asked for (clone.c)
  *
  * What an index (address >> 12) of a space holds, in space->lines:
  *   absent         never touched, or discarded: zero fill, or fill from the
@@ -22,7 +24,8 @@
  *   mmap_lock                     (core mm; never taken by the evictor)
  *     space->stream_lock          the only lock held across an RPC: it makes
  *                                 the space's changes one ordered stream.
- *                                 Taken by the evictor, fork, mremap and exit.
+ *                                 Taken by the evictor, fork, mremap and exit;
+ *                                 a child's before its parent's (clone.c).
  *       page lock of a line       several at a time only by trylock, or by fork
  *         i_mmap_rwsem            (inside unmap_mapping_pages)
  *           page table locks
@@ -35,7 +38,8 @@
  * does. Whoever holds the page lock may change it; line->io says that the
  * holder is an I/O which ends in a completion, and then line->detached, set
  * under xa_lock by a discarder that did not want to wait, tells that completion
- * to free the line instead of keeping it.
+ * to free the line instead of keeping it. A line on whose sharers list somebody
+ * is belongs to several xarrays and is mapped nowhere: see share.c.
  */
 #ifndef PMON_INTERNAL_H
 #define PMON_INTERNAL_H
@@ -67,6 +71,7 @@ struct pmon_space;
 	X(waits_for_line) X(evictions) X(evictions_clean)		\
 	X(flushes) X(flushed_pages) X(flush_errors) X(unmap_calls)	\
 	X(rotations) X(pinned_skips) X(forks) X(fork_pages) X(fork_bounces) \
+	X(shared_lines) X(share_copies) X(clones_sent) X(clones_cancelled) \
 	X(changes_sent) X(discards) X(moves) X(sigbus) X(spaces_lost)	\
 	X(tags) X(tag_failures) X(late_pages)
 
@@ -102,6 +107,7 @@ const char *pmon_counter_name(enum pmon_counter counter);
  * @entry: pool free list, zombie list or budget's replacement list
  * @budget: who is charged; NULL while free
  * @space: address space it is published in; written under the page lock
+ * @sharers: further spaces it is published in (share.c); the page lock
  * @crc: crc32c of the copy at the home, if @remote
  * @index: page number in the pool's region
  * @remote: the home holds a copy equal to the page unless it is dirty
@@ -115,6 +121,7 @@ struct pmon_line {
 	struct list_head entry;
 	struct pmon_budget *budget;
 	struct pmon_space *space;
+	struct list_head sharers;
 	u32 crc;
 	u32 index;
 	bool remote;
@@ -162,6 +169,14 @@ static inline bool pmon_line_pinned(struct pmon_line *line)
  */
 #define PMON_TREE_FLAGS		(MT_FLAGS_USE_RCU | MT_FLAGS_ALLOC_RANGE)
 
+/** pmon_line_shared - several spaces have it: it must not be mapped.
+ * Context: page locked.
+ */
+static inline bool pmon_line_shared(const struct pmon_line *line)
+{
+	return !list_empty(&line->sharers);
+}
+
 /* ---- entries of space->lines ---------------------------------------------- */
 
 #define PMON_ENTRY_LOST		xa_mk_value(1)
@@ -188,6 +203,12 @@ static inline u32 pmon_entry_crc(void *entry)
 
 enum pmon_policy { PMON_FIFO, PMON_LRU, PMON_NR_POLICIES };
 
+/** enum pmon_stall - what keeps all lines of a budget from being evicted
+ * @PMON_STALL_REFUSED: memory hosts do not take dirty pages
+ * @PMON_STALL_PINNED: somebody holds every page
+ */
+enum pmon_stall { PMON_STALL_NONE, PMON_STALL_REFUSED, PMON_STALL_PINNED };
+
 struct pmon_flush;
 
 /**
@@ -198,7 +219,7 @@ struct pmon_flush;
  * @lru: oldest first; @lru_lock
  * @age_chunk: pages that LRU unmaps at once, a power of two
  * @free_wait: faults waiting for a line
- * @stalled: the evictor made no room because the memory hosts refuse pages
+ * @stalled: why the evictor has made no room for a long time
  * @refused: a flush of this round was refused; the evictor's own
  * @pinned: lines of this round, if all of them were pinned; the evictor's own
  */
@@ -214,7 +235,7 @@ struct pmon_budget {
 	spinlock_t lru_lock;		/* protects lru and its lines' entry */
 	struct list_head lru;
 	wait_queue_head_t free_wait;
-	bool stalled;
+	enum pmon_stall stalled;
 	bool refused;
 	unsigned int pinned;
 	struct work_struct evict_work;
@@ -244,7 +265,7 @@ const char *pmon_policy_name(void);
  * @known: maple tree, index -> value PENDING (the home must be told before it
  *	is sent a page) or SYNCED. Read locklessly by faults.
  * @pending: number of PENDING stores since the last sync
- * @log: UNMAP, DISCARD, MOVE in order; all of them precede the PENDING ranges
+ * @log: UNMAP, DISCARD, MOVE and clones in order; all of them precede the PENDING ranges
  * @moves: a MOVE is in the log: fetches must wait for a sync
  * @plain_first, @plain_last: a range that is known and has no file behind it:
  *	what first touches of a big mapping ask again and again. Empty when
@@ -261,6 +282,13 @@ struct pmon_changes {
 	pgoff_t plain_last;
 };
 
+/** struct pmon_clone - [@first, @last] of a space is to appear in @child */
+struct pmon_clone {
+	struct pmon_space *child;
+	pgoff_t first;
+	pgoff_t last;
+};
+
 void pmon_changes_init(struct pmon_changes *changes);
 void pmon_changes_destroy(struct pmon_changes *changes);
 void pmon_changes_know(struct pmon_changes *changes, pgoff_t index,
@@ -271,9 +299,14 @@ void pmon_changes_discard(struct pmon_changes *changes, pgoff_t first,
 void pmon_changes_move(struct pmon_changes *changes, pgoff_t first, pgoff_t last,
 		       pgoff_t to, bool stored);
 int pmon_changes_inherit(struct pmon_changes *child, struct pmon_changes *parent,
-			 pgoff_t first, pgoff_t last);
+			 pgoff_t first, pgoff_t last, bool cloned);
 int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
-		      int max);
+		      int max, struct pmon_clone *clone);
+bool pmon_changes_clone(struct pmon_changes *changes, struct pmon_space *child,
+			pgoff_t first, pgoff_t last);
+bool pmon_changes_take_clone(struct pmon_changes *changes,
+			     struct pmon_space *child, struct pmon_clone *clone);
+bool pmon_changes_have_clones(struct pmon_changes *changes);
 
 void pmon_changes_set_plain(struct pmon_changes *changes, pgoff_t first,
 			    pgoff_t last);
@@ -308,7 +341,9 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  * @home: node id of the memory host; 0: not chosen yet. Written once under
  *	stream_lock.
  * @lost: the home died; any access that needs it gets SIGBUS
- * @seq, @attached: stream state, stream_lock
+ * @seq, @attached: stream state, stream_lock; @attached of a child is set by
+ *	its parent's stream
+ * @origin, @clones, @clone_work: fork's promises, see clone.c
  * @move_from, @move_to, @move_len: mremap under way, between new_move_vma() and the
  *	mremap callback; mmap_lock held for writing
  */
@@ -327,6 +362,9 @@ struct pmon_space {
 	struct pmon_changes changes;
 	struct mutex stream_lock;	/* across RPCs: see the head */
 	struct lite_peer *home;
+	struct pmon_space *origin;
+	atomic_t clones;
+	struct work_struct clone_work;
 	u64 seq;
 	bool attached;
 	bool lost;
@@ -376,10 +414,33 @@ static inline bool pmon_vma_managed(const struct vm_area_struct *vma)
 
 /* ---- stream.c -------------------------------------------------------------- */
 
+int pmon_stream_home(struct pmon_space *space);
 int pmon_stream_sync(struct pmon_space *space);
+int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len);
 int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
 		     const struct lite_sge *payload, u32 nr_payload);
 void pmon_stream_exit(struct pmon_space *space);
+
+/* ---- clone.c ----------------------------------------------------------------- */
+
+void pmon_clone_promise(struct pmon_space *parent, struct pmon_space *child,
+			pgoff_t first, pgoff_t last);
+int pmon_clone_deliver(struct pmon_space *space, const struct pmon_clone *clone);
+void pmon_clone_fail(struct pmon_space *space);
+int pmon_clone_settle(struct pmon_space *space, bool try);
+void pmon_clone_cancel(struct pmon_space *child);
+void pmon_clone_end(struct pmon_space *child);
+void pmon_clone_parent_ends(struct pmon_space *space);
+
+/* ---- share.c ----------------------------------------------------------------- */
+
+int pmon_share_init(void);
+void pmon_share_exit(void);
+int pmon_share_add(struct pmon_line *line, struct pmon_space *child,
+		   pgoff_t index);
+bool pmon_share_leave(struct pmon_line *line, struct pmon_space *space);
+void pmon_share_move(struct pmon_line *line, struct pmon_space *space,
+		     pgoff_t index);
 
 /* ---- fault.c, fetch.c, backing.c ------------------------------------------- */
 
@@ -434,6 +495,7 @@ unsigned int pmon_flush_evicted(struct pmon_flush *flush);
 /* ---- discard.c ------------------------------------------------------------- */
 
 bool pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last);
+void pmon_discard_lines(struct pmon_space *space);
 
 /* ---- fork.c, remap.c ------------------------------------------------------- */
 

@@ -141,7 +141,7 @@ void pmon_line_release(struct pmon_line *line)
 {
 	struct page *page = line->page;
 
-	WARN_ON_ONCE(!PageLocked(page));
+	WARN_ON_ONCE(!PageLocked(page) || pmon_line_shared(line));
 	pmon_budget_unlink(line);
 	atomic_long_dec(&line->space->resident);
 	line->space = NULL;
@@ -210,6 +210,7 @@ static int pool_alloc_pages(struct page **pages)
 			return -ENOMEM;
 		pages[i] = line->page;
 		line->index = i;
+		INIT_LIST_HEAD(&line->sharers);
 		set_page_private(line->page, (unsigned long)line);
 		list_add_tail(&line->entry, &pool.free);
 		pool.nr_free++;

@@ -47,9 +47,12 @@ static int __init pmon_init(void)
 	ret = pmon_fork_init();
 	if (ret)
 		goto out_pool;
-	ret = pmon_space_init();
+	ret = pmon_share_init();
 	if (ret)
 		goto out_fork;
+	ret = pmon_space_init();
+	if (ret)
+		goto out_share;
 	ret = pmon_tag_init();
 	if (ret)
 		goto out_space;
@@ -74,6 +77,8 @@ out_tag:
 	pmon_tag_exit();
 out_space:
 	pmon_space_exit();
+out_share:
+	pmon_share_exit();
 out_fork:
 	pmon_fork_exit();
 out_pool:
@@ -97,6 +102,7 @@ static void __exit pmon_exit(void)
 	pmon_tag_exit();
 	flush_workqueue(pmon_wq);
 	pmon_space_exit();
+	pmon_share_exit();
 	pmon_fork_exit();
 	pmon_pool_exit();
 	destroy_workqueue(pmon_wq);

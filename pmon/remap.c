@@ -22,10 +22,10 @@ static bool rekey_line(struct pmon_space *space, pgoff_t from, pgoff_t to,
 		return false;
 	/* May wait for a fetch or a flush: they name the old address. */
 	lock_page(page);
-	ours = line->space == space && page->index == from;
+	ours = xa_load(&space->lines, from) == line;
 	if (ours) {
 		xa_store_bh(&space->lines, to, line, REKEY_GFP);
-		page->index = to;
+		pmon_share_move(line, space, to);
 		xa_erase_bh(&space->lines, from);
 		*stored |= line->remote;
 	}

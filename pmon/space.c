@@ -263,7 +263,10 @@ void pmon_space_end(struct pmon_space *space)
 	spin_lock(&spaces_lock);
 	hash_del_rcu(&space->hash);
 	spin_unlock(&spaces_lock);
-	pmon_discard_range(space, 0, ULONG_MAX);
+	/* The stored pages go with the space: the home frees them. */
+	pmon_discard_lines(space);
+	pmon_clone_cancel(space);
+	pmon_clone_parent_ends(space);
 	pmon_space_put(space);
 }
 
@@ -296,7 +299,8 @@ static int lose_if_home(struct pmon_space *space, void *arg)
 	struct lite_peer *home = pmon_space_home(space);
 
 	/* A space that never sent anything has lost nothing. */
-	if (home && lite_peer_node(home) == lose->node && READ_ONCE(space->attached))
+	if (home && lite_peer_node(home) == lose->node &&
+	    (READ_ONCE(space->attached) || atomic_read(&space->clones)))
 		pmon_space_lose(space);
 	return 0;
 }

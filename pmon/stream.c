@@ -31,11 +31,16 @@ struct maps_message {
 
 static_assert(sizeof(struct maps_message) <= LITE_BODY_MAX);
 
-static int stream_home(struct pmon_space *space)
+/*
+ * pmon_stream_home - choose a home unless the space has one
+ * Context: stream_lock held. Return: 0; -EHOSTDOWN: no memory host has joined.
+ */
+int pmon_stream_home(struct pmon_space *space)
 {
 	struct lite_peer *home;
 	u32 node;
 
+	lockdep_assert_held(&space->stream_lock);
 	if (space->home)
 		return 0;
 	node = pmon_hosts_choose();
@@ -111,44 +116,71 @@ int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
 }
 
 /*
+ * pmon_stream_call_retry - the same, for what has been taken out of the log
+ *
+ * A home that refuses for now is asked again, and one that goes on refusing is
+ * out of step: the space is lost then. Return: 0 or negative errno.
+ */
+int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len)
+{
+	int ret, tries;
+
+	for (tries = 0; tries < RETRY_MAX; tries++) {
+		ret = pmon_stream_call(space, op, body, len, NULL, 0);
+		if (!ret || space->lost)
+			break;
+		msleep(RETRY_MS);
+	}
+	if (ret)
+		pmon_space_lose(space);
+	return ret;
+}
+
+static int sync_changes(struct pmon_space *space, struct maps_message *message,
+			int nr)
+{
+	int ret;
+
+	message->head.nr = cpu_to_le32(nr);
+	message->head.reserved = 0;
+	ret = pmon_stream_call_retry(space, MMON_OP_MAPS, message,
+				     offsetof(struct maps_message, change[nr]));
+	if (!ret)
+		pmon_count_n(changes_sent, nr);
+	return ret;
+}
+
+/*
  * pmon_stream_sync - tell the home everything it has not been told
  *
- * Context: process, stream_lock held.
- * Return: 0, or a negative errno: then the space is lost.
+ * Context: process, stream_lock held; pmon_clone_settle() has been called.
+ * Return: 0, or a negative errno: then the space is lost, unless it has no home.
  */
 int pmon_stream_sync(struct pmon_space *space)
 {
 	struct maps_message *message;
-	int ret, nr, tries;
+	struct pmon_clone clone;
+	int ret, nr;
 
 	lockdep_assert_held(&space->stream_lock);
-	ret = stream_home(space);
+	ret = pmon_stream_home(space);
 	if (ret)
 		return ret;
 	if (!space->message)
 		space->message = kzalloc(sizeof(*message),
 					 GFP_KERNEL | __GFP_NOFAIL);
 	message = (struct maps_message *)space->message;
-	while ((nr = pmon_changes_take(&space->changes, message->change,
-				       MMON_MAPS_MAX)) > 0) {
-		message->head.nr = cpu_to_le32(nr);
-		message->head.reserved = 0;
-		for (tries = 0; tries < RETRY_MAX; tries++) {
-			ret = pmon_stream_call(space, MMON_OP_MAPS, message,
-					       offsetof(struct maps_message,
-							change[nr]), NULL, 0);
-			if (!ret || space->lost)
-				break;
-			msleep(RETRY_MS);
-		}
-		if (ret) {
-			/* Taken and not delivered: the home is out of step. */
-			pmon_space_lose(space);
-			return ret;
-		}
-		pmon_count_n(changes_sent, nr);
-	}
-	return 0;
+	do {
+		nr = pmon_changes_take(&space->changes, message->change,
+				       MMON_MAPS_MAX, &clone);
+		if (clone.child)
+			ret = pmon_clone_deliver(space, &clone);
+		else if (nr)
+			ret = sync_changes(space, message, nr);
+	} while (!ret && (nr || clone.child));
+	if (ret)
+		pmon_clone_fail(space);
+	return ret;
 }
 
 /* pmon_stream_exit - the address space is gone; the home frees its pages.
@@ -166,6 +198,7 @@ void pmon_stream_exit(struct pmon_space *space)
 		.req_len = sizeof(exit),
 	};
 
+	pmon_clone_end(space);
 	/* A home that is down forgets the space by itself when it is back. */
 	if (space->attached)
 		lite_call_sync(&call, NULL, 0);

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Clones at the home that fork has promised and not yet asked for.
+ *
+ * The child of a fork inherits the entries of all pages that its parent stored
+ * at the home, under the parent's asid. They become the child's by a CLONE
+ * request, which fork only writes into the parent's change log: most children
+ * exec or exit before anybody needs it, and then it is struck out again. It is
+ * sent
+ *   - before anything else of the parent's log that comes after it, thus before
+ *     a page of the parent is overwritten at the home, and
+ *   - before the child's first request of its own: pmon_clone_settle().
+ *
+ * The child is @space->origin's debtor: it holds a reference to the parent's
+ * space until its clones are delivered, which keeps the parent's pages at the
+ * home when the parent is gone. space->clones counts them; in a process that runs
+ * it only falls, for clones of a space are promised by the fork that makes it.
+ *
+ * Locks: stream_lock of a space, then that of its origin (nested).
+ */
+#include "internal.h"
+
+/* Protects space->origin; innermost. */
+static DEFINE_SPINLOCK(origin_lock);
+
+static struct pmon_space *origin_get(struct pmon_space *space)
+{
+	struct pmon_space *origin;
+
+	spin_lock(&origin_lock);
+	origin = space->origin;
+	if (origin)
+		pmon_space_get(origin);
+	spin_unlock(&origin_lock);
+	return origin;
+}
+
+static void origin_drop(struct pmon_space *space)
+{
+	struct pmon_space *origin;
+
+	spin_lock(&origin_lock);
+	origin = space->origin;
+	space->origin = NULL;
+	spin_unlock(&origin_lock);
+	if (origin)
+		pmon_space_put(origin);
+}
+
+/*
+ * pmon_clone_promise - fork: [@first, @last] of @parent is to be cloned
+ * Context: @parent's stream_lock held; @child does not run yet.
+ */
+void pmon_clone_promise(struct pmon_space *parent, struct pmon_space *child,
+			pgoff_t first, pgoff_t last)
+{
+	lockdep_assert_held(&parent->stream_lock);
+	if (!child->origin) {
+		pmon_space_get(parent);
+		child->origin = parent;
+	}
+	/* Counted first: whoever finds it in the log may be done with it at once. */
+	atomic_inc(&child->clones);
+	if (!pmon_changes_clone(&parent->changes, child, first, last))
+		atomic_dec(&child->clones);
+}
+
+/* A clone for @child is delivered, or will never be. */
+static void clone_done(struct pmon_space *child)
+{
+	if (atomic_dec_and_test(&child->clones))
+		origin_drop(child);
+}
+
+/*
+ * pmon_clone_deliver - ask the home for one clone
+ * @clone: taken from @space's log
+ *
+ * Context: process, @space's stream_lock held, which keeps the child's space:
+ * its end waits for that lock. Return: 0 or negative errno: @space is lost.
+ */
+int pmon_clone_deliver(struct pmon_space *space, const struct pmon_clone *clone)
+{
+	struct mmon_clone body = {
+		.child = cpu_to_le64(clone->child->asid),
+		.start = cpu_to_le64((u64)clone->first << MMON_PAGE_SHIFT),
+		.end = cpu_to_le64((u64)(clone->last + 1) << MMON_PAGE_SHIFT),
+	};
+	int ret = pmon_stream_call_retry(space, MMON_OP_CLONE, &body,
+					 sizeof(body));
+
+	if (ret)
+		pmon_space_lose(clone->child);
+	else
+		clone->child->attached = true;
+	pmon_count(clones_sent);
+	clone_done(clone->child);
+	return ret;
+}
+
+/*
+ * pmon_clone_fail - the parent is lost, and what was to be cloned with it
+ * Context: process, @space's stream_lock held.
+ */
+void pmon_clone_fail(struct pmon_space *space)
+{
+	struct pmon_clone clone;
+
+	while (pmon_changes_take_clone(&space->changes, NULL, &clone)) {
+		pmon_space_lose(clone.child);
+		clone_done(clone.child);
+	}
+}
+
+/* The oldest ancestor that may be waited for, referenced; NULL: all is done. */
+static struct pmon_space *settle_next(struct pmon_space *space)
+{
+	struct pmon_space *origin = origin_get(space), *older;
+
+	while (origin && atomic_read(&origin->clones)) {
+		older = origin_get(origin);
+		if (!older)
+			break;
+		pmon_space_put(origin);
+		origin = older;
+	}
+	return origin;
+}
+
+/*
+ * pmon_clone_settle - deliver what @space's own requests depend on
+ * @try: do not wait for a busy stream
+ *
+ * Context: process; no page lock held unless @try. @space's own stream_lock may
+ * be held. Return: 0; -EBUSY with @try; -EINTR: killed; other errno: the origin is
+ * lost, and @space with it.
+ */
+int pmon_clone_settle(struct pmon_space *space, bool try)
+{
+	struct pmon_space *origin;
+	int ret = 0;
+
+	while (atomic_read(&space->clones) && !ret) {
+		origin = settle_next(space);
+		if (!origin)
+			break;
+		if (try)
+			ret = mutex_trylock(&origin->stream_lock) ? 0 : -EBUSY;
+		else if (mutex_lock_killable_nested(&origin->stream_lock,
+						    SINGLE_DEPTH_NESTING))
+			ret = -EINTR;
+		if (!ret) {
+			ret = pmon_stream_sync(origin);
+			mutex_unlock(&origin->stream_lock);
+		}
+		pmon_space_put(origin);
+	}
+	return ret;
+}
+
+/*
+ * pmon_clone_cancel - the child's memory is gone
+ *
+ * Strikes out what has not been sent. One that is being sent just now is
+ * waited for in pmon_clone_end(). Context: process, exit_mmap().
+ */
+void pmon_clone_cancel(struct pmon_space *child)
+{
+	struct pmon_space *origin;
+	struct pmon_clone clone;
+
+	/* Its own children are owed what it is owed. */
+	if (pmon_changes_have_clones(&child->changes))
+		return;
+	origin = origin_get(child);
+	if (!origin)
+		return;
+	while (pmon_changes_take_clone(&origin->changes, child, &clone)) {
+		pmon_count(clones_cancelled);
+		clone_done(child);
+	}
+	pmon_space_put(origin);
+}
+
+/* pmon_clone_end - before @child is freed: nobody sends a clone for it any more */
+void pmon_clone_end(struct pmon_space *child)
+{
+	struct pmon_space *origin = origin_get(child);
+
+	if (!origin)
+		return;
+	mutex_lock(&origin->stream_lock);
+	mutex_unlock(&origin->stream_lock);
+	pmon_space_put(origin);
+	WARN_ON_ONCE(atomic_read(&child->clones));
+}
+
+/* ---- a parent that ends before its children ------------------------------------ */
+
+static void clone_work(struct work_struct *work)
+{
+	struct pmon_space *space = container_of(work, struct pmon_space,
+						clone_work);
+
+	pmon_clone_settle(space, false);
+	mutex_lock(&space->stream_lock);
+	if (pmon_changes_have_clones(&space->changes))
+		pmon_stream_sync(space);
+	mutex_unlock(&space->stream_lock);
+	pmon_space_put(space);
+}
+
+/*
+ * pmon_clone_parent_ends - deliver what children are owed
+ *
+ * Not waiting for a child's first request: until then the home could not free
+ * the pages of the dead parent. Context: exit_mmap(), the caller has a reference.
+ */
+void pmon_clone_parent_ends(struct pmon_space *space)
+{
+	if (!pmon_changes_have_clones(&space->changes))
+		return;
+	pmon_space_get(space);
+	INIT_WORK(&space->clone_work, clone_work);
+	queue_work(pmon_wq, &space->clone_work);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Lines that several address spaces share after a fork.
+ *
+ * A dirty line is not copied by fork: parent and child both keep a pointer to
+ * it in their space->lines. One of them, line->space, is the owner: page->mapping
+ * and page->index are its, the evictor writes the line back for it. The others
+ * are on line->sharers. While there are any, the page is mapped nowhere, so
+ * whoever touches it comes here and takes a copy of his own; the last one left
+ * simply has the line. A child that execs or exits at once costs no copy.
+ *
+ * Eviction of a shared line writes it back for its owner, whose entry becomes
+ * "stored at home", and hands the line to the next sharer, dirty again: PageDirty,
+ * line->remote and line->crc speak of the owner's home only.
+ *
+ * Locks: everything about a shared line changes under its page lock. Discards
+ * of shared lines therefore wait for transfers; those of others need not (see
+ * discard.c). line->space is also written under the new owner's xa_lock, which
+ * is what orders it with line->io for a discard that could not lock the page.
+ */
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/**
+ * struct pmon_share - one more space that has a line
+ * @entry: line->sharers; the line's page lock
+ * @space: not referenced: it takes itself off before it ends
+ * @index: where the line is in @space->lines
+ * @remote: @space's home has an older copy
+ */
+struct pmon_share {
+	struct list_head entry;
+	struct pmon_space *space;
+	pgoff_t index;
+	bool remote;
+};
+
+static struct kmem_cache *share_cache;
+
+int pmon_share_init(void)
+{
+	share_cache = KMEM_CACHE(pmon_share, 0);
+	return share_cache ? 0 : -ENOMEM;
+}
+
+void pmon_share_exit(void)
+{
+	kmem_cache_destroy(share_cache);
+}
+
+static struct pmon_share *share_find(struct pmon_line *line,
+				     struct pmon_space *space)
+{
+	struct pmon_share *share;
+
+	list_for_each_entry(share, &line->sharers, entry)
+		if (share->space == space)
+			return share;
+	return NULL;
+}
+
+/*
+ * pmon_share_add - fork: @child gets the line too
+ *
+ * Context: process; page locked, mapped nowhere, nobody holds it; both
+ * mmap_locks held for writing. Return: 0 or -ENOMEM.
+ */
+int pmon_share_add(struct pmon_line *line, struct pmon_space *child,
+		   pgoff_t index)
+{
+	struct pmon_share *share = kmem_cache_alloc(share_cache, GFP_KERNEL);
+	int err;
+
+	if (!share)
+		return -ENOMEM;
+	err = xa_err(xa_store_bh(&child->lines, index, line, GFP_KERNEL));
+	if (err) {
+		kmem_cache_free(share_cache, share);
+		return err;
+	}
+	share->space = child;
+	share->index = index;
+	share->remote = line->remote;
+	list_add_tail(&share->entry, &line->sharers);
+	pmon_count(shared_lines);
+	return 0;
+}
+
+static void share_free(struct pmon_share *share)
+{
+	list_del(&share->entry);
+	kmem_cache_free(share_cache, share);
+}
+
+/* The owner left: the oldest sharer is the owner now. */
+static void share_inherit(struct pmon_line *line)
+{
+	struct pmon_share *heir = list_first_entry(&line->sharers,
+						   struct pmon_share, entry);
+	struct pmon_space *space = heir->space;
+
+	WARN_ON_ONCE(space->budget != line->budget);
+	atomic_long_dec(&line->space->resident);
+	atomic_long_inc(&space->resident);
+	xa_lock_bh(&space->lines);
+	line->space = space;
+	xa_unlock_bh(&space->lines);
+	line->remote = heir->remote;
+	line->page->mapping = space->file->f_mapping;
+	line->page->index = heir->index;
+	/* Whatever the old owner's home has, the new one's has not. */
+	SetPageDirty(line->page);
+	share_free(heir);
+}
+
+/*
+ * pmon_share_leave - @space no longer has the line in its space->lines
+ *
+ * Context: page locked; no transfer of it is under way.
+ * Return: whether others still have it. If not, the caller ends the line.
+ */
+bool pmon_share_leave(struct pmon_line *line, struct pmon_space *space)
+{
+	if (list_empty(&line->sharers))
+		return false;
+	if (line->space == space)
+		share_inherit(line);
+	else
+		share_free(share_find(line, space));
+	return true;
+}
+
+/*
+ * pmon_share_move - mremap: @space has the line at @index now
+ * Context: page locked. @space is the owner or a sharer.
+ */
+void pmon_share_move(struct pmon_line *line, struct pmon_space *space,
+		     pgoff_t index)
+{
+	if (line->space == space)
+		line->page->index = index;
+	else
+		share_find(line, space)->index = index;
+}
