@@ -453,3 +453,94 @@ fail:
 	out[0] = '\0';
 	return err;
 }
+
+/* Offset in bits of @name in the structure whose members begin at @tail. */
+static int btf_find_member(const struct btf_view *v, const struct btf_type *type,
+			   const u8 *tail, const char *name,
+			   struct btf_member *found)
+{
+	u32 i, vlen = BTF_INFO_VLEN(type->info);
+	const char *string;
+
+	for (i = 0; i < vlen; i++) {
+		memcpy(found, tail + i * sizeof(*found), sizeof(*found));
+		string = btf_string(v, found->name_off);
+		if (!string)
+			return -EBADMSG;
+		if (strcmp(string, name))
+			continue;
+		/* With the flag set the upper byte is the width of a bit field. */
+		if (BTF_INFO_KFLAG(type->info) &&
+		    BTF_MEMBER_BITFIELD_SIZE(found->offset))
+			return -EDOM;
+		found->offset = BTF_INFO_KFLAG(type->info) ?
+				BTF_MEMBER_BIT_OFFSET(found->offset) :
+				found->offset;
+		return found->offset % 8 ? -EDOM : 0;
+	}
+	return -ENOENT;
+}
+
+/* Next struct called @name with an id above *@id. */
+static int btf_next_struct(const struct btf_view *v, const char *name, u32 *id,
+			   struct btf_type *type, const u8 **tail)
+{
+	const char *string;
+	int err;
+
+	while (*id < v->nr_types) {
+		err = btf_get(v, ++*id, type, tail);
+		if (err)
+			return err;
+		if (BTF_INFO_KIND(type->info) != BTF_KIND_STRUCT)
+			continue;
+		string = btf_string(v, type->name_off);
+		if (!string)
+			return -EBADMSG;
+		if (!strcmp(string, name))
+			return 0;
+	}
+	return -ENOENT;
+}
+
+int btf_member(const struct btf_view *v, const char *structure,
+	       const char *member, u32 *offset, char *type, size_t size)
+{
+	struct btf_sink write = { .out = type, .size = size };
+	struct btf_member first, other;
+	struct btf_type record;
+	const u8 *tail;
+	u32 id = 0;
+	int err;
+
+	if (!size || !v->offsets || !*structure || !*member)
+		return -EINVAL;
+	type[0] = '\0';
+
+	err = btf_next_struct(v, structure, &id, &record, &tail);
+	if (!err)
+		err = btf_find_member(v, &record, tail, member, &first);
+	if (!err)
+		err = btf_put_type(v, &write, first.type);
+	if (err)
+		goto fail;
+	type[write.len] = '\0';
+	*offset = first.offset / 8;
+
+	for (;;) {
+		err = btf_next_struct(v, structure, &id, &record, &tail);
+		if (err == -ENOENT)
+			return 0;
+		if (!err)
+			err = btf_find_member(v, &record, tail, member, &other);
+		if (err == -ENOENT || err == -EDOM ||
+		    (!err && (other.offset != first.offset ||
+			      other.type != first.type)))
+			return -ENOTUNIQ;
+		if (err)
+			goto fail;
+	}
+fail:
+	type[0] = '\0';
+	return err;
+}

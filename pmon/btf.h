@@ -89,4 +89,18 @@ int btf_view_index(struct btf_view *v, u32 *offsets, u32 nr);
 int btf_prototype(const struct btf_view *v, const char *func, char *out,
 		  size_t size);
 
+/**
+ * btf_member - where a structure has a member, and its type
+ * @structure: name of the structure, without "struct"
+ * @member: a direct member: not one of an unnamed structure or union inside
+ * @offset: in bytes
+ * @type: canonical form of its type, @size bytes, as in btf_prototype()
+ *
+ * Return: 0; -ENOENT: no such structure, or no such member of it; -ENOTUNIQ:
+ * structures of that name differ in it; -EDOM: it is a bit field; else as
+ * btf_prototype(). @type is the empty string after all errors but -ENOTUNIQ.
+ */
+int btf_member(const struct btf_view *v, const char *structure,
+	       const char *member, u32 *offset, char *type, size_t size);
+
 #endif /* PMON_BTF_H */

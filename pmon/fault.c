@@ -10,6 +10,10 @@
  * Nothing waits with mmap_lock held unless the caller forbids dropping it: a
  * miss starts the fetch, drops the lock, sleeps on the page lock (killable) and
  * lets the core repeat the fault, which then finds the line.
+ *
+ * Kernels with per-VMA locks try a fault without mmap_lock first, but not with
+ * operations that lack map_pages, as ours do. All of pmon relies on that: with
+ * mmap_lock held for writing nobody is in here.
  */
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -345,6 +349,10 @@ vm_fault_t pmon_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 	void *entry;
 
+	if (sk_fault_vma_locked(vmf)) {
+		sk_release_fault_lock(vmf);
+		return VM_FAULT_RETRY;
+	}
 	/* Last line of defence: never serve one mm from another's memory. */
 	if (space->mm != vmf->vma->vm_mm ||
 	    vmf->pgoff != vmf->address >> PAGE_SHIFT) {

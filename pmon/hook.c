@@ -10,8 +10,8 @@
  * PERMANENT: `sysctl kernel.ftrace_enabled=0` is refused while hooks are in,
  * instead of silently leaving tagged processes half managed.
  *
- * Before anything is hooked, the prototypes are compared with the running
- * kernel's own BTF: internal functions change even within a stable series.
+ * Before anything is hooked, the running kernel's own BTF says which variant of
+ * each hook fits it: internal functions change even within a stable series.
  */
 #include <linux/kernel_read_file.h>
 #include <linux/kprobes.h>
@@ -32,27 +32,64 @@ static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
 {
 	struct pmon_hook *hook = container_of(ops, struct pmon_hook, ops);
 
-	if (hook->wants(sk_ftrace_arg(fregs, 0), sk_ftrace_arg(fregs, 1)))
-		sk_ftrace_set_ip(fregs, (unsigned long)hook->replacement);
+	if (hook->chosen->wants(sk_ftrace_arg(fregs, 0),
+				sk_ftrace_arg(fregs, 1)))
+		sk_ftrace_set_ip(fregs, (unsigned long)hook->chosen->replacement);
 }
 
-static int check_one(const struct btf_view *btf, const struct pmon_hook *hook,
-		     char *found)
+/* False, with a word why, if a member is not there or of another type. */
+static bool members_fit(const struct btf_view *btf,
+			const struct pmon_variant *variant, char *found)
 {
-	int ret = btf_prototype(btf, hook->name, found, PROTOTYPE_MAX);
+	const struct pmon_member *need = variant->members;
+	int ret;
 
-	if (ret) {
-		pr_err("this kernel's BTF has no single %s() (%d): not supported\n",
-		       hook->name, ret);
-		return -EOPNOTSUPP;
+	for (; need && need->structure; need++) {
+		ret = btf_member(btf, need->structure, need->member,
+				 need->offset, found, PROTOTYPE_MAX);
+		if (!ret && !strcmp(found, need->type))
+			continue;
+		pr_err("struct %s::%s of this kernel is not %s but %s (%d)\n",
+		       need->structure, need->member, need->type, found, ret);
+		return false;
 	}
-	if (strcmp(found, hook->prototype)) {
-		pr_err("%s() of this kernel is not what pmon knows\n", hook->name);
-		pr_err("  kernel: %s\n", found);
-		pr_err("  pmon:   %s\n", hook->prototype);
-		return -EOPNOTSUPP;
+	return true;
+}
+
+static bool variant_fits(const struct btf_view *btf,
+			 const struct pmon_variant *variant, char *found)
+{
+	return !btf_prototype(btf, variant->function, found, PROTOTYPE_MAX) &&
+	       !strcmp(found, variant->prototype) &&
+	       members_fit(btf, variant, found);
+}
+
+static int choose_variant(const struct btf_view *btf, struct pmon_hook *hook,
+			  char *found)
+{
+	const struct pmon_variant *const *variant;
+	int ret;
+
+	for (variant = hook->variants; *variant; variant++) {
+		if (!variant_fits(btf, *variant, found))
+			continue;
+		hook->chosen = *variant;
+		return 0;
 	}
-	return 0;
+	pr_err("this kernel is not supported: %s is not done as in any that pmon knows\n",
+	       hook->purpose);
+	for (variant = hook->variants; *variant; variant++) {
+		ret = btf_prototype(btf, (*variant)->function, found,
+				    PROTOTYPE_MAX);
+		if (!ret || ret == -ENOTUNIQ)
+			pr_err("  kernel: %s%s\n", found,
+			       ret ? ", and others of that name" : "");
+		else
+			pr_err("  kernel: no %s() (%d)\n",
+			       (*variant)->function, ret);
+		pr_err("  pmon:   %s\n", (*variant)->prototype);
+	}
+	return -EOPNOTSUPP;
 }
 
 static int check_all(const void *blob, size_t size, struct pmon_hook *hooks,
@@ -77,7 +114,7 @@ static int check_all(const void *blob, size_t size, struct pmon_hook *hooks,
 		goto out;
 	ret = btf_view_index(&btf, offsets, types);
 	for (i = 0; !ret && i < nr; i++)
-		ret = check_one(&btf, &hooks[i], found);
+		ret = choose_variant(&btf, &hooks[i], found);
 out:
 	if (ret == -EBADMSG)
 		pr_err("%s cannot be read as BTF\n", BTF_PATH);
@@ -108,38 +145,36 @@ static int hooks_check(struct pmon_hook *hooks, int nr)
 /* kallsyms is not exported; a kprobe that is never hit resolves the name. */
 static int hook_resolve(struct pmon_hook *hook)
 {
-	struct kprobe probe = { .symbol_name = hook->name };
+	struct kprobe probe = { .symbol_name = hook->chosen->function };
 	int ret = register_kprobe(&probe);
 
 	if (ret) {
-		pr_err("cannot find %s() (%d)\n", hook->name, ret);
+		pr_err("cannot find %s() (%d)\n", hook->chosen->function, ret);
 		return ret;
 	}
-	hook->address = (unsigned long)probe.addr;
+	hook->site = sk_ftrace_site((unsigned long)probe.addr);
+	*hook->chosen->original = hook->site + MCOUNT_INSN_SIZE;
 	unregister_kprobe(&probe);
 	return 0;
 }
 
 static int hook_register(struct pmon_hook *hook)
 {
-	unsigned long site;
 	int ret;
 
-	site = sk_ftrace_site(hook->address);
-	hook->original = site + MCOUNT_INSN_SIZE;
 	hook->ops.func = hook_handler;
 	hook->ops.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT;
 	/*
 	 * By address: names are ambiguous, and a failed filter would leave
 	 * "trace everything" behind, so its error is not optional.
 	 */
-	ret = ftrace_set_filter_ip(&hook->ops, site, 0, 0);
+	ret = ftrace_set_filter_ip(&hook->ops, hook->site, 0, 0);
 	if (!ret)
 		ret = register_ftrace_function(&hook->ops);
 	if (ret) {
-		pr_err("cannot hook %s() (%d)%s\n", hook->name, ret,
+		pr_err("cannot hook %s() (%d)%s\n", hook->chosen->function, ret,
 		       ret == -EBUSY ? ": another module or live patch has it" : "");
-		ftrace_set_filter_ip(&hook->ops, site, 1, 0);
+		ftrace_set_filter_ip(&hook->ops, hook->site, 1, 0);
 		return ret;
 	}
 	hook->registered = true;
@@ -178,8 +213,7 @@ void pmon_hooks_remove(struct pmon_hook *hooks, int nr)
 		if (!hooks[i].registered)
 			continue;
 		unregister_ftrace_function(&hooks[i].ops);
-		ftrace_set_filter_ip(&hooks[i].ops,
-				     hooks[i].original - MCOUNT_INSN_SIZE, 1, 0);
+		ftrace_set_filter_ip(&hooks[i].ops, hooks[i].site, 1, 0);
 		hooks[i].registered = false;
 	}
 	synchronize_rcu_tasks();

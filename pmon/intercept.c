@@ -3,8 +3,8 @@
  * What pmon changes in the memory functions of the kernel, for tagged
  * processes only.
  *
- * The table of hooked functions belongs to one kernel series. Signatures are
- * verified at load (hook.c); a kernel with other ones is refused.
+ * The table at the end says what is hooked on which kernel; hook.h, how a line is
+ * added. Prototypes are verified at load; a kernel with other ones is refused.
  *
  * Who may be inside a replacement when pmon unloads: nobody who is tagged or
  * has a space, since both hold module references. What is left is a task that
@@ -19,23 +19,10 @@
 #include "internal.h"
 #include "trace.h"
 
+/* Private to mm/ in 6.12. */
+struct vma_munmap_struct;
+
 static atomic_t inside = ATOMIC_INIT(0);
-
-enum {
-	HOOK_MMAP_REGION,
-	HOOK_DO_BRK_FLAGS,
-	HOOK_COPY_PAGE_RANGE,
-	HOOK_COPY_VMA,
-	HOOK_MOVE_VMA,
-	HOOK_DO_MADVISE,
-	HOOK_UNMAP_REGION,
-	HOOK_EXIT_MMAP,
-	NR_HOOKS
-};
-
-static struct pmon_hook hooks[NR_HOOKS];
-
-#define ORIGINAL(hook, fn)	((typeof(fn) *)hooks[hook].original)
 
 /* ---- whom the hooks are for -------------------------------------------------- */
 
@@ -43,6 +30,11 @@ static bool wants_mapping(unsigned long arg0, unsigned long arg1)
 {
 	return current->mm && (pmon_mm_managed(current->mm) ||
 			       pmon_tagged(current));
+}
+
+static bool wants_current(unsigned long arg0, unsigned long arg1)
+{
+	return current->mm && pmon_mm_managed(current->mm);
 }
 
 static bool wants_mm(unsigned long mm, unsigned long arg1)
@@ -71,7 +63,8 @@ static bool manageable(struct file *file, vm_flags_t flags)
 {
 	/* Stacks that grow change vm_pgoff in place: never a file mapping. */
 	if (flags & (VM_SHARED | VM_MAYSHARE | VM_GROWSDOWN | VM_GROWSUP |
-		     VM_HUGETLB | VM_SPECIAL))
+		     VM_HUGETLB | VM_SPECIAL | VM_WIPEONFORK |
+		     SK_VM_SHADOW_STACK | SK_VM_DROPPABLE))
 		return false;
 	if (!file)
 		return true;
@@ -97,20 +90,16 @@ static struct pmon_space *current_space(void)
 	return space;
 }
 
-static unsigned long map_original(struct file *file, unsigned long addr,
-				  unsigned long len, vm_flags_t flags,
-				  unsigned long pgoff, struct list_head *uf)
-{
-	return ORIGINAL(HOOK_MMAP_REGION, mmap_region)(file, addr, len, flags,
-						       pgoff, uf);
-}
+PMON_REPLACES(unsigned long, mmap_region, struct file *file, unsigned long addr,
+	      unsigned long len, vm_flags_t flags, unsigned long pgoff,
+	      struct list_head *uf);
 
 static unsigned long map_managed(struct pmon_space *space, unsigned long addr,
 				 unsigned long len, vm_flags_t flags,
 				 struct list_head *uf)
 {
-	return map_original(space->file, addr, len, flags | VM_SHARED,
-			    addr >> PAGE_SHIFT, uf);
+	return original_mmap_region(space->file, addr, len, flags | VM_SHARED,
+				    addr >> PAGE_SHIFT, uf);
 }
 
 static unsigned long map_or_not(struct file *file, unsigned long addr,
@@ -125,10 +114,10 @@ static unsigned long map_or_not(struct file *file, unsigned long addr,
 		return -EINVAL;
 	/* Beyond what the wire format can name: 5-level page tables. */
 	if (!manageable(file, flags) || addr + len > MMON_ADDR_MAX)
-		return map_original(file, addr, len, flags, pgoff, uf);
+		return original_mmap_region(file, addr, len, flags, pgoff, uf);
 	space = current_space();
 	if (!space)
-		return map_original(file, addr, len, flags, pgoff, uf);
+		return original_mmap_region(file, addr, len, flags, pgoff, uf);
 	if (IS_ERR(space))
 		return -ENOMEM;
 	ret = map_managed(space, addr, len, flags, uf);
@@ -152,37 +141,67 @@ static unsigned long new_mmap_region(struct file *file, unsigned long addr,
 	return ret;
 }
 
-/* Checks of do_brk_flags() that mmap_region() does not make are for accounting
- * of private memory, which this is not.
+PMON_VARIANT(mmap_region, "mmap_region", wants_mapping, NULL,
+	     "long unsigned int mmap_region(struct file *, long unsigned int, long unsigned int, vm_flags_t, long unsigned int, struct list_head *)");
+
+/*
+ * Nothing to do but map, or 1: not ours. Checks of do_brk_flags() that
+ * mmap_region() does not make are for accounting of private memory, which this
+ * is not.
  */
-static int new_do_brk_flags(struct ma_state *mas, struct vm_area_struct *vma,
-			    unsigned long addr, unsigned long len,
-			    unsigned long flags)
+static int brk_managed(unsigned long addr, unsigned long len,
+		       unsigned long flags)
 {
-	struct pmon_space *space;
+	struct pmon_space *space = current_space();
 	unsigned long ret;
 
+	if (!space)
+		return 1;
+	if (IS_ERR(space))
+		return -ENOMEM;
+	flags |= VM_DATA_DEFAULT_FLAGS | current->mm->def_flags;
+	ret = map_managed(space, addr, len, flags, NULL);
+	return IS_ERR_VALUE(ret) ? (int)ret : 0;
+}
+
+PMON_REPLACES(int, do_brk_flags, struct vma_iterator *vmi,
+	      struct vm_area_struct *vma, unsigned long addr, unsigned long len,
+	      unsigned long flags)
+{
+	int ret;
+
 	atomic_inc(&inside);
-	space = current_space();
-	if (!space) {
-		ret = ORIGINAL(HOOK_DO_BRK_FLAGS, new_do_brk_flags)(mas, vma, addr,
-								    len, flags);
-	} else if (IS_ERR(space)) {
-		ret = -ENOMEM;
-	} else {
-		flags |= VM_DATA_DEFAULT_FLAGS | current->mm->def_flags;
-		ret = map_managed(space, addr, len, flags, NULL);
-		if (!IS_ERR_VALUE(ret))
-			ret = 0;
-	}
+	ret = brk_managed(addr, len, flags);
+	if (ret == 1)
+		ret = original_do_brk_flags(vmi, vma, addr, len, flags);
 	atomic_dec(&inside);
 	return ret;
 }
 
+PMON_VARIANT(do_brk_flags, "do_brk_flags", wants_mapping, NULL,
+	     "int do_brk_flags(struct vma_iterator *, struct vm_area_struct *, long unsigned int, long unsigned int, long unsigned int)");
+
+PMON_REPLACES(int, do_brk_flags_mas, struct ma_state *mas,
+	      struct vm_area_struct *vma, unsigned long addr, unsigned long len,
+	      unsigned long flags)
+{
+	int ret;
+
+	atomic_inc(&inside);
+	ret = brk_managed(addr, len, flags);
+	if (ret == 1)
+		ret = original_do_brk_flags_mas(mas, vma, addr, len, flags);
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(do_brk_flags_mas, "do_brk_flags", wants_mapping, NULL,
+	     "int do_brk_flags(struct ma_state *, struct vm_area_struct *, long unsigned int, long unsigned int, long unsigned int)");
+
 /* ---- fork ----------------------------------------------------------------------- */
 
-static int new_copy_page_range(struct vm_area_struct *dst,
-			       struct vm_area_struct *src)
+PMON_REPLACES(int, copy_page_range, struct vm_area_struct *dst,
+	      struct vm_area_struct *src)
 {
 	int ret;
 
@@ -192,15 +211,17 @@ static int new_copy_page_range(struct vm_area_struct *dst,
 	return ret;
 }
 
+PMON_VARIANT(copy_page_range, "copy_page_range", wants_source, NULL,
+	     "int copy_page_range(struct vm_area_struct *, struct vm_area_struct *)");
+
 /* ---- mremap ---------------------------------------------------------------------- */
 
 /* Only here is the old length known; copy_vma() runs inside, mmap_lock held. */
-static unsigned long new_move_vma(struct vm_area_struct *vma,
-				  unsigned long old_addr, unsigned long old_len,
-				  unsigned long new_len, unsigned long new_addr,
-				  bool *locked, unsigned long flags,
-				  struct vm_userfaultfd_ctx *uf,
-				  struct list_head *uf_unmap)
+PMON_REPLACES(unsigned long, move_vma, struct vm_area_struct *vma,
+	      unsigned long old_addr, unsigned long old_len,
+	      unsigned long new_len, unsigned long new_addr, bool *locked,
+	      unsigned long flags, struct vm_userfaultfd_ctx *uf,
+	      struct list_head *uf_unmap)
 {
 	struct pmon_space *space = pmon_vma_space(vma);
 	unsigned long ret;
@@ -211,41 +232,68 @@ static unsigned long new_move_vma(struct vm_area_struct *vma,
 	atomic_inc(&inside);
 	space->move_from = old_addr;
 	space->move_len = old_len;
-	ret = ORIGINAL(HOOK_MOVE_VMA, new_move_vma)(vma, old_addr, old_len,
-						    new_len, new_addr, locked,
-						    flags, uf, uf_unmap);
+	ret = original_move_vma(vma, old_addr, old_len, new_len, new_addr,
+				locked, flags, uf, uf_unmap);
 	space->move_len = 0;
 	atomic_dec(&inside);
 	return ret;
 }
 
-static struct vm_area_struct *new_copy_vma(struct vm_area_struct **vmap,
-					   unsigned long addr, unsigned long len,
-					   pgoff_t pgoff, bool *need_rmap_locks,
-					   bool keep_source)
+PMON_VARIANT(move_vma, "move_vma", wants_vma, NULL,
+	     "long unsigned int move_vma(struct vm_area_struct *, long unsigned int, long unsigned int, long unsigned int, long unsigned int, bool *, long unsigned int, struct vm_userfaultfd_ctx *, struct list_head *)");
+
+/*
+ * No page table entries for move_page_tables() to move. The content follows in
+ * pmon_mremap(), when nothing can fail any more.
+ */
+static void copied_vma(struct pmon_space *space, struct vm_area_struct *vma,
+		       unsigned long addr, unsigned long len)
+{
+	if (!vma || !space->move_len)
+		return;
+	unmap_mapping_pages(space->file->f_mapping,
+			    space->move_from >> PAGE_SHIFT,
+			    space->move_len >> PAGE_SHIFT, false);
+	space->move_to = addr;
+	space->move_len = min(space->move_len, len);
+}
+
+/* pgoff == address >> 12, always: that is how lines are found. */
+PMON_REPLACES(struct vm_area_struct *, copy_vma, struct vm_area_struct **vmap,
+	      unsigned long addr, unsigned long len, pgoff_t pgoff,
+	      bool *need_rmap_locks, bool keep_source)
 {
 	struct pmon_space *space = pmon_vma_space(*vmap);
 	struct vm_area_struct *vma;
 
 	atomic_inc(&inside);
-	/* pgoff == address >> 12, always: that is how lines are found. */
-	vma = ORIGINAL(HOOK_COPY_VMA, new_copy_vma)(vmap, addr, len,
-						    addr >> PAGE_SHIFT,
-						    need_rmap_locks, keep_source);
-	/*
-	 * No page table entries for move_page_tables() to move. The content
-	 * follows in pmon_mremap(), when nothing can fail any more.
-	 */
-	if (vma && space->move_len) {
-		unmap_mapping_pages(space->file->f_mapping,
-				    space->move_from >> PAGE_SHIFT,
-				    space->move_len >> PAGE_SHIFT, false);
-		space->move_to = addr;
-		space->move_len = min(space->move_len, len);
-	}
+	vma = original_copy_vma(vmap, addr, len, addr >> PAGE_SHIFT,
+				need_rmap_locks, keep_source);
+	copied_vma(space, vma, addr, len);
 	atomic_dec(&inside);
 	return vma;
 }
+
+PMON_VARIANT(copy_vma, "copy_vma", wants_vma_pointer, NULL,
+	     "struct vm_area_struct * copy_vma(struct vm_area_struct **, long unsigned int, long unsigned int, long unsigned int, bool *, bool)");
+
+PMON_REPLACES(struct vm_area_struct *, copy_vma_5, struct vm_area_struct **vmap,
+	      unsigned long addr, unsigned long len, pgoff_t pgoff,
+	      bool *need_rmap_locks)
+{
+	struct pmon_space *space = pmon_vma_space(*vmap);
+	struct vm_area_struct *vma;
+
+	atomic_inc(&inside);
+	vma = original_copy_vma_5(vmap, addr, len, addr >> PAGE_SHIFT,
+				  need_rmap_locks);
+	copied_vma(space, vma, addr, len);
+	atomic_dec(&inside);
+	return vma;
+}
+
+PMON_VARIANT(copy_vma_5, "copy_vma", wants_vma_pointer, NULL,
+	     "struct vm_area_struct * copy_vma(struct vm_area_struct **, long unsigned int, long unsigned int, long unsigned int, bool *)");
 
 /* ---- madvise ----------------------------------------------------------------------- */
 
@@ -267,8 +315,8 @@ static void madvise_drop(struct mm_struct *mm, struct pmon_space *space,
 	mmap_write_unlock(mm);
 }
 
-static int new_do_madvise(struct mm_struct *mm, unsigned long start,
-			  size_t len_in, int behavior)
+PMON_REPLACES(int, do_madvise, struct mm_struct *mm, unsigned long start,
+	      size_t len_in, int behavior)
 {
 	struct pmon_space *space = pmon_space_of(mm);
 	unsigned long len = PAGE_ALIGN(len_in);
@@ -280,8 +328,7 @@ static int new_do_madvise(struct mm_struct *mm, unsigned long start,
 	/* Lazy freeing is for anonymous VMAs; dropping at once is allowed. */
 	if (behavior == MADV_FREE)
 		behavior = MADV_DONTNEED;
-	ret = ORIGINAL(HOOK_DO_MADVISE, new_do_madvise)(mm, start, len_in,
-							behavior);
+	ret = original_do_madvise(mm, start, len_in, behavior);
 	if (drop && len && ret != -EINVAL && space)
 		madvise_drop(mm, space, start >> PAGE_SHIFT,
 			     ((start + len) >> PAGE_SHIFT) - 1);
@@ -289,82 +336,115 @@ static int new_do_madvise(struct mm_struct *mm, unsigned long start,
 	return ret;
 }
 
+PMON_VARIANT(do_madvise, "do_madvise", wants_mm, NULL,
+	     "int do_madvise(struct mm_struct *, long unsigned int, size_t, int)");
+
 /* ---- munmap, exit ------------------------------------------------------------------- */
 
-/* After the original: no PTE, no TLB entry and no gathered page is left. */
-static void new_unmap_region(struct mm_struct *mm, struct maple_tree *mt,
-			     struct vm_area_struct *vma,
-			     struct vm_area_struct *prev,
-			     struct vm_area_struct *next,
-			     unsigned long start, unsigned long end)
+static void forget_range(struct pmon_space *space, pgoff_t first, pgoff_t last)
+{
+	pmon_discard_range(space, first, last);
+	pmon_backing_remove(space, first, last);
+	pmon_changes_unmap(&space->changes, first, last);
+}
+
+/*
+ * 6.1, munmap and MAP_FIXED. After the original: no PTE, no TLB entry and no
+ * gathered page is left. The caller still holds mmap_lock.
+ */
+PMON_REPLACES(void, unmap_region, struct mm_struct *mm, struct maple_tree *mt,
+	      struct vm_area_struct *vma, struct vm_area_struct *prev,
+	      struct vm_area_struct *next, unsigned long start,
+	      unsigned long end)
 {
 	struct pmon_space *space = pmon_space_of(mm);
-	pgoff_t first = start >> PAGE_SHIFT;
-	pgoff_t last = (end >> PAGE_SHIFT) - 1;
 
 	atomic_inc(&inside);
-	ORIGINAL(HOOK_UNMAP_REGION, new_unmap_region)(mm, mt, vma, prev, next,
-						      start, end);
-	if (space) {
-		pmon_discard_range(space, first, last);
-		pmon_backing_remove(space, first, last);
-		pmon_changes_unmap(&space->changes, first, last);
-	}
+	original_unmap_region(mm, mt, vma, prev, next, start, end);
+	if (space)
+		forget_range(space, start >> PAGE_SHIFT,
+			     (end >> PAGE_SHIFT) - 1);
 	atomic_dec(&inside);
 }
 
-static void new_exit_mmap(struct mm_struct *mm)
+PMON_VARIANT(unmap_region, "unmap_region", wants_mm, NULL,
+	     "void unmap_region(struct mm_struct *, struct maple_tree *, struct vm_area_struct *, struct vm_area_struct *, struct vm_area_struct *, long unsigned int, long unsigned int)");
+
+/* struct vma_munmap_struct is private to mm/: where its start and end are. */
+static u32 munmap_start, munmap_end;
+
+static const struct pmon_member munmap_members[] = {
+	{ "vma_munmap_struct", "start", "long unsigned int", &munmap_start },
+	{ "vma_munmap_struct", "end", "long unsigned int", &munmap_end },
+	{ }
+};
+
+/*
+ * 6.12, the point of no return of munmap and of a mapping that takes the place
+ * of others. The original may drop mmap_lock, and then the range can be mapped
+ * and touched anew: so all is done before it, with mmap_lock held for writing.
+ * The old VMAs are out of the tree, or marked detached and write-locked, and
+ * what is mapped instead is write-locked: nothing can fault in the range. They
+ * are in the file's tree of VMAs still, so their entries can be unmapped.
+ */
+PMON_REPLACES(void, vms_complete_munmap_vmas, struct vma_munmap_struct *vms,
+	      struct ma_state *mas_detach)
+{
+	struct pmon_space *space = pmon_space_of(current->mm);
+	unsigned long start = *(unsigned long *)((void *)vms + munmap_start);
+	unsigned long end = *(unsigned long *)((void *)vms + munmap_end);
+	pgoff_t first = start >> PAGE_SHIFT;
+
+	atomic_inc(&inside);
+	/* Both are 0 where a new mapping replaces nothing. */
+	if (space && start < end) {
+		unmap_mapping_pages(space->file->f_mapping, first,
+				    (end - start) >> PAGE_SHIFT, false);
+		forget_range(space, first, (end >> PAGE_SHIFT) - 1);
+	}
+	original_vms_complete_munmap_vmas(vms, mas_detach);
+	atomic_dec(&inside);
+}
+
+PMON_VARIANT(vms_complete_munmap_vmas, "vms_complete_munmap_vmas", wants_current, munmap_members,
+	     "void vms_complete_munmap_vmas(struct vma_munmap_struct *, struct ma_state *)");
+
+PMON_REPLACES(void, exit_mmap, struct mm_struct *mm)
 {
 	struct pmon_space *space = pmon_space_of(mm);
 
 	atomic_inc(&inside);
-	ORIGINAL(HOOK_EXIT_MMAP, new_exit_mmap)(mm);
+	original_exit_mmap(mm);
 	if (space)
 		pmon_space_end(space);
 	atomic_dec(&inside);
 }
 
-/* ---- the table: Linux 6.1 ------------------------------------------------------------ */
+PMON_VARIANT(exit_mmap, "exit_mmap", wants_mm, NULL,
+	     "void exit_mmap(struct mm_struct *)");
 
-#define HOOK(index, fn, proto, decide)	\
-	[index] = { .name = #fn, .prototype = proto,	\
-		    .replacement = new_##fn, .wants = decide }
+/* ---- the table ------------------------------------------------------------------------- */
 
-static struct pmon_hook hooks[NR_HOOKS] = {
-	HOOK(HOOK_MMAP_REGION, mmap_region,
-	     "long unsigned int mmap_region(struct file *, long unsigned int, long unsigned int, vm_flags_t, long unsigned int, struct list_head *)",
-	     wants_mapping),
-	HOOK(HOOK_DO_BRK_FLAGS, do_brk_flags,
-	     "int do_brk_flags(struct ma_state *, struct vm_area_struct *, long unsigned int, long unsigned int, long unsigned int)",
-	     wants_mapping),
-	HOOK(HOOK_COPY_PAGE_RANGE, copy_page_range,
-	     "int copy_page_range(struct vm_area_struct *, struct vm_area_struct *)",
-	     wants_source),
-	HOOK(HOOK_COPY_VMA, copy_vma,
-	     "struct vm_area_struct * copy_vma(struct vm_area_struct **, long unsigned int, long unsigned int, long unsigned int, bool *, bool)",
-	     wants_vma_pointer),
-	HOOK(HOOK_MOVE_VMA, move_vma,
-	     "long unsigned int move_vma(struct vm_area_struct *, long unsigned int, long unsigned int, long unsigned int, long unsigned int, bool *, long unsigned int, struct vm_userfaultfd_ctx *, struct list_head *)",
-	     wants_vma),
-	HOOK(HOOK_DO_MADVISE, do_madvise,
-	     "int do_madvise(struct mm_struct *, long unsigned int, size_t, int)",
-	     wants_mm),
-	HOOK(HOOK_UNMAP_REGION, unmap_region,
-	     "void unmap_region(struct mm_struct *, struct maple_tree *, struct vm_area_struct *, struct vm_area_struct *, struct vm_area_struct *, long unsigned int, long unsigned int)",
-	     wants_mm),
-	HOOK(HOOK_EXIT_MMAP, exit_mmap,
-	     "void exit_mmap(struct mm_struct *)",
-	     wants_mm),
+static struct pmon_hook hooks[] = {
+	PMON_HOOK("mmap", &variant_mmap_region),
+	PMON_HOOK("brk", &variant_do_brk_flags, &variant_do_brk_flags_mas),
+	PMON_HOOK("fork", &variant_copy_page_range),
+	PMON_HOOK("mremap, what moves", &variant_move_vma),
+	PMON_HOOK("mremap, the new VMA", &variant_copy_vma, &variant_copy_vma_5),
+	PMON_HOOK("madvise", &variant_do_madvise),
+	PMON_HOOK("munmap", &variant_vms_complete_munmap_vmas,
+		  &variant_unmap_region),
+	PMON_HOOK("exit", &variant_exit_mmap),
 };
 
 int pmon_intercept_init(void)
 {
-	return pmon_hooks_install(hooks, NR_HOOKS);
+	return pmon_hooks_install(hooks, ARRAY_SIZE(hooks));
 }
 
 void pmon_intercept_exit(void)
 {
-	pmon_hooks_remove(hooks, NR_HOOKS);
+	pmon_hooks_remove(hooks, ARRAY_SIZE(hooks));
 	while (atomic_read(&inside))
 		msleep(20);
 	/* The last ones are between atomic_dec() and their return. */

@@ -40,8 +40,10 @@
 
 /* Faults may run under a per-VMA lock from 6.4 on. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define sk_fault_vma_locked(vmf)	false
 #define sk_release_fault_lock(vmf)	mmap_read_unlock((vmf)->vma->vm_mm)
 #else
+#define sk_fault_vma_locked(vmf)	((vmf)->flags & FAULT_FLAG_VMA_LOCK)
 #define sk_release_fault_lock(vmf)	release_fault_lock(vmf)
 #endif
 
@@ -65,6 +67,25 @@
 	((address) + (is_endbr(*(u32 *)(address)) ? ENDBR_INSN_SIZE : 0))
 #else
 #define sk_ftrace_site(address)		(address)
+#endif
+
+/* Begin of a function in assembly, with the padding that 6.2 introduced. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define SK_ASM_FUNC_ALIGN	".balign 16, 0x90"
+#else
+#define SK_ASM_FUNC_ALIGN	ASM_FUNC_ALIGN
+#endif
+
+/* Shadow stacks came in 6.6, memory that may be dropped in 6.11. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define SK_VM_SHADOW_STACK	0UL
+#else
+#define SK_VM_SHADOW_STACK	VM_SHADOW_STACK
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define SK_VM_DROPPABLE		0UL
+#else
+#define SK_VM_DROPPABLE		VM_DROPPABLE
 #endif
 
 #endif /* __KERNEL__ */

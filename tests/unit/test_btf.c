@@ -282,6 +282,81 @@ static void test_malformed(void **state)
 	expect(&b, "x", -EBADMSG, "untouched");
 }
 
+/* Type and offset of a member, or the error. */
+static void expect_member(const struct blob *b, const char *structure,
+			  const char *member, int err, u32 offset,
+			  const char *text)
+{
+	u32 size, at = 4711, offsets[64];
+	char out[64] = "untouched";
+	void *p = blob_end(b, &size);
+	struct btf_view v;
+
+	assert_int_equal(btf_view_init(&v, p, size), 0);
+	assert_int_equal(btf_view_index(&v, offsets, 64), 0);
+	assert_int_equal(btf_member(&v, structure, member, &at, out,
+				    sizeof(out)), err);
+	assert_string_equal(out, text);
+	if (!err)
+		assert_int_equal(at, offset);
+	free(p);
+}
+
+static void member(struct blob *b, const char *name, u32 id, u32 offset)
+{
+	word(b, str(b, name));
+	word(b, id);
+	word(b, offset);
+}
+
+static void test_member(void **state)
+{
+	struct blob b;
+	u32 i, ul;
+
+	(void)state;
+	blob_start(&b);
+	i = type_int(&b, "int");
+	ul = type_int(&b, "long unsigned int");
+	type(&b, "vms", INFO(BTF_KIND_STRUCT, 3), 24);
+	member(&b, "first", i, 0);
+	member(&b, "start", ul, 64);
+	member(&b, "odd", i, 131);
+	/* With the kind flag offsets carry the width of bit fields. */
+	type(&b, "bits", INFO(BTF_KIND_STRUCT, 3) | 1u << 31, 16);
+	member(&b, "one", i, 1u << 24 | 8);
+	member(&b, "whole", ul, 64);
+	member(&b, "lost", 4711, 0);
+	type(&b, "twin", INFO(BTF_KIND_STRUCT, 1), 8);
+	member(&b, "a", i, 0);
+	type(&b, "twin", INFO(BTF_KIND_STRUCT, 1), 8);
+	member(&b, "a", ul, 0);
+	type(&b, "same", INFO(BTF_KIND_STRUCT, 1), 8);
+	member(&b, "a", i, 32);
+	type(&b, "same", INFO(BTF_KIND_STRUCT, 1), 8);
+	member(&b, "a", i, 32);
+	type(&b, "half", INFO(BTF_KIND_STRUCT, 1), 8);
+	member(&b, "a", i, 0);
+	type(&b, "half", INFO(BTF_KIND_STRUCT, 0), 0);
+	type(&b, "both", INFO(BTF_KIND_UNION, 1), 8);
+	member(&b, "a", i, 0);
+
+	expect_member(&b, "vms", "first", 0, 0, "int");
+	expect_member(&b, "vms", "start", 0, 8, "long unsigned int");
+	expect_member(&b, "vms", "odd", -EDOM, 0, "");
+	expect_member(&b, "vms", "star", -ENOENT, 0, "");
+	expect_member(&b, "vm", "start", -ENOENT, 0, "");
+	expect_member(&b, "bits", "one", -EDOM, 0, "");
+	expect_member(&b, "bits", "whole", 0, 8, "long unsigned int");
+	expect_member(&b, "bits", "lost", -EBADMSG, 0, "");
+	expect_member(&b, "twin", "a", -ENOTUNIQ, 0, "int");
+	expect_member(&b, "same", "a", 0, 4, "int");
+	expect_member(&b, "half", "a", -ENOTUNIQ, 0, "int");
+	expect_member(&b, "both", "a", -ENOENT, 0, "");
+	expect_member(&b, "vms", "", -EINVAL, 0, "untouched");
+	expect_member(&b, "", "a", -EINVAL, 0, "untouched");
+}
+
 static void test_depth(void **state)
 {
 	struct blob b;
@@ -539,6 +614,7 @@ int main(void)
 		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_same_name),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_member),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_header),
