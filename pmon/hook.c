@@ -13,7 +13,7 @@
  * Before anything is hooked, the running kernel's own BTF says which variant of
  * each hook fits it: internal functions change even within a stable series.
  */
-#include <linux/kernel_read_file.h>
+#include <linux/fs.h>
 #include <linux/kprobes.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -24,6 +24,7 @@
 #include "internal.h"
 
 #define BTF_PATH	"/sys/kernel/btf/vmlinux"
+#define BTF_SIZE_MAX	(256 << 20)
 #define PROTOTYPE_MAX	512
 
 static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
@@ -123,21 +124,48 @@ out:
 	return ret;
 }
 
+/* All of @file, in memory of its own. kernel_read_file() is for security's eyes:
+ * it knows nothing of what is just data.
+ */
+static void *read_all(struct file *file, size_t *size)
+{
+	loff_t pos = 0, len = i_size_read(file_inode(file));
+	void *blob;
+	ssize_t n;
+
+	if (len <= 0 || len > BTF_SIZE_MAX)
+		return ERR_PTR(-EFBIG);
+	blob = vmalloc(len);
+	if (!blob)
+		return ERR_PTR(-ENOMEM);
+	while (pos < len) {
+		n = kernel_read(file, blob + pos, len - pos, &pos);
+		if (n > 0)
+			continue;
+		vfree(blob);
+		return ERR_PTR(n ?: -EIO);
+	}
+	*size = len;
+	return blob;
+}
+
 static int hooks_check(struct pmon_hook *hooks, int nr)
 {
-	void *blob = NULL;
+	struct file *file = filp_open(BTF_PATH, O_RDONLY, 0);
+	void *blob = ERR_CAST(file);
 	size_t size;
-	ssize_t len;
 	int ret;
 
-	len = kernel_read_file_from_path(BTF_PATH, 0, &blob, INT_MAX, &size,
-					 READING_UNKNOWN);
-	if (len < 0) {
-		pr_err("cannot read %s (%zd): without it the hooks cannot be verified\n",
-		       BTF_PATH, len);
-		return len;
+	if (!IS_ERR(file)) {
+		blob = read_all(file, &size);
+		filp_close(file, NULL);
 	}
-	ret = check_all(blob, len, hooks, nr);
+	if (IS_ERR(blob)) {
+		pr_err("cannot read %s (%ld): without it the hooks cannot be verified\n",
+		       BTF_PATH, PTR_ERR(blob));
+		return PTR_ERR(blob);
+	}
+	ret = check_all(blob, size, hooks, nr);
 	vfree(blob);
 	return ret;
 }
