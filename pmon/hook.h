@@ -14,8 +14,8 @@
  *	PMON_VARIANT(do_brk_flags, "do_brk_flags", wants_mapping, NULL,
  *		     "its prototype, as btf.h has them");
  *
- * and name the variants in the table in intercept.c. `tests/hook-table` shows
- * the table, with what the installed kernels have of it.
+ * and name the variants in the table in intercept.c. `tests/hook-table --write`
+ * puts the table into docs/pmon.md, with what the two kernels have of it.
  */
 #ifndef PMON_HOOK_H
 #define PMON_HOOK_H

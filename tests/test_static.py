@@ -16,7 +16,7 @@ def run(*command, timeout=900):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-@pytest.mark.parametrize("gate", ["build61", "build612", "style", "rules", "shell"])
+@pytest.mark.parametrize("gate", ["build61", "build612", "style", "rules", "shell", "hooks"])
 def test_gate(gate):
     result = run("./check", gate)
     if result.returncode == 77:

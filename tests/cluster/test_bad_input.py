@@ -264,6 +264,30 @@ def test_monitor_parameter(transport, module, _name, params, error, words):
     assert log.has(words)
 
 
+KNOWN = b"int do_madvise(struct mm_struct *, long unsigned int, size_t, int)"
+OTHER = KNOWN.replace(b"size_t", b"size_x")
+
+
+def test_a_kernel_whose_functions_differ_is_refused(transport, tmp_path):
+    """pmon, made to know another do_madvise() than the kernel has."""
+    pmon = next(each.path for each in MONITORS if each.name == "pmon")
+    with open(transport.cluster.kernel.ours(pmon), "rb") as file:
+        module = file.read()
+    assert module.count(KNOWN) == 1
+    path = tmp_path / "pmon.ko"
+    path.write_bytes(module.replace(KNOWN, OTHER))
+    transport.insmod(transport.proc, "pmon", "excache_mb=0")    # what it needs is loaded
+    log = Log(transport.proc)
+    # pylint: disable=protected-access
+    result = transport.proc.run(["insmod", transport.proc._snapshot(str(path))],
+                                check=False)
+    assert result.status == 1 and "Operation not supported" in result.stderr
+    assert log.has("this kernel is not supported: madvise is not done as in any")
+    assert log.has("kernel: " + KNOWN.decode())
+    assert log.has("pmon:   " + OTHER.decode())
+    assert "pmon" not in transport.proc.loaded()
+
+
 # ---- loading and unloading ----------------------------------------------------------------
 
 @pytest.mark.parametrize("module", NAMES)
