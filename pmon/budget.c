@@ -47,7 +47,7 @@ struct pmon_budget *pmon_budget_create(unsigned long limit)
 	/* 512 was best of 64..4096 when measured; a small cache has less to age. */
 	budget->age_chunk = clamp(rounddown_pow_of_two(limit / 8), 8UL, 512UL);
 	spin_lock_init(&budget->lru_lock);
-	INIT_LIST_HEAD(&budget->lru);
+	pmon_order_init(&budget->order);
 	init_waitqueue_head(&budget->free_wait);
 	INIT_WORK(&budget->evict_work, pmon_evict_work);
 	spin_lock(&budgets_lock);
@@ -93,11 +93,19 @@ void pmon_budget_put(struct pmon_budget *budget)
 	kref_put(&budget->ref, budget_release);
 }
 
-/* pmon_budget_touch_tail - (re)insert as the youngest line */
-void pmon_budget_touch_tail(struct pmon_budget *budget, struct pmon_line *line)
+/* pmon_budget_insert - (re)insert as the youngest line */
+void pmon_budget_insert(struct pmon_budget *budget, struct pmon_line *line)
 {
 	spin_lock_bh(&budget->lru_lock);
-	list_move_tail(&line->entry, &budget->lru);
+	pmon_order_insert(&budget->order, &line->entry);
+	spin_unlock_bh(&budget->lru_lock);
+}
+
+/* pmon_budget_keep - the evictor looked at the line and lets it stay */
+void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line *line)
+{
+	spin_lock_bh(&budget->lru_lock);
+	pmon_order_keep(&budget->order, pmon_policy(), &line->entry);
 	spin_unlock_bh(&budget->lru_lock);
 }
 
@@ -107,7 +115,7 @@ void pmon_budget_unlink(struct pmon_line *line)
 	struct pmon_budget *budget = line->budget;
 
 	spin_lock_bh(&budget->lru_lock);
-	list_del_init(&line->entry);
+	pmon_order_remove(&budget->order, &line->entry);
 	spin_unlock_bh(&budget->lru_lock);
 }
 

@@ -3,19 +3,21 @@
  * Eviction: one work item for each budget keeps free lines between two
  * watermarks, so that a fault normally finds one.
  *
- * A round takes the oldest lines that it can lock, unmaps them (no mmap_lock is
- * needed for that: unmap_mapping_pages() walks the mapping), and then each is
- *   referenced	(LRU only) moved to the young end,
- *   pinned	(someone holds the page) moved to the young end,
+ * A round takes lines whose turn it is (order.h) and that it can lock, unmaps
+ * them (no mmap_lock is needed for that: unmap_mapping_pages() walks the
+ * mapping), and then each is
+ *   accessed	kept (LRU: at the young end; SIEVE: where it is; FIFO: not at all)
+ *   pinned	(someone holds the page) kept likewise,
  *   clean	freed, its entry becomes "stored at home" or absent,
  *   dirty	sent to its home with others of its space, then freed.
  *
  * Accessed bits: a module cannot read them, but unmapping a page whose PTE is
  * young sets PG_referenced, provided that it was clear; the fault path clears
- * it. LRU unmaps aligned chunks of up to 512 pages at once, one TLB flush for
- * all; what is touched again costs a soft fault, what is not is unmapped already
- * when its turn comes. FIFO unmaps exactly the victims, runs of neighbours at
- * a time.
+ * it. LRU and SIEVE unmap aligned chunks of up to 512 pages at once, one TLB
+ * flush for all; what is touched again costs a soft fault, what is not is
+ * unmapped already when its turn comes. The access that brought a page in
+ * counts as one: a module cannot map a page old. FIFO unmaps exactly the
+ * victims, runs of neighbours at a time.
  *
  * A line shared after a fork goes to the next sharer instead of the free list.
  *
@@ -37,7 +39,14 @@ static enum pmon_policy policy = PMON_LRU;
 static const char *const policy_names[PMON_NR_POLICIES] = {
 	[PMON_FIFO] = "fifo",
 	[PMON_LRU] = "lru",
+	[PMON_SIEVE] = "sieve",
 };
+
+/* pmon_policy - the policy just now; may change from one call to the next */
+enum pmon_policy pmon_policy(void)
+{
+	return READ_ONCE(policy);
+}
 
 int pmon_policy_set(const char *name)
 {
@@ -51,7 +60,7 @@ int pmon_policy_set(const char *name)
 
 const char *pmon_policy_name(void)
 {
-	return policy_names[READ_ONCE(policy)];
+	return policy_names[pmon_policy()];
 }
 
 struct batch {
@@ -60,27 +69,34 @@ struct batch {
 };
 
 /*
- * Lock the oldest lines; they stay on the list, only we are its evictor. Of one
- * space only: while its home does not answer, no other's lines are locked.
+ * Lock the lines whose turn it is; they stay on the list, only we are its
+ * evictor. Of one space only: while its home does not answer, no other's lines
+ * are locked. The others' turn comes in a later round.
  */
 static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 {
-	struct pmon_line *line, *next;
+	enum pmon_policy now = pmon_policy();
+	struct list_head *entry, *next;
 	unsigned int scanned = 0, max;
+	struct pmon_line *line;
 
 	/* No more than are wanted: a small budget is not emptied at one go. */
 	max = min_t(unsigned long, EVICT_BATCH, budget->high);
 	batch->nr = 0;
 	spin_lock_bh(&budget->lru_lock);
-	list_for_each_entry_safe(line, next, &budget->lru, entry) {
-		if (batch->nr == max || scanned++ == 4 * EVICT_BATCH)
-			break;
+	entry = pmon_order_first(&budget->order, now);
+	/* SIEVE goes round a short list more than once: then trylock fails. */
+	while (entry && batch->nr < max && scanned++ < 4 * EVICT_BATCH) {
+		next = pmon_order_next(&budget->order, now, entry);
+		line = list_entry(entry, struct pmon_line, entry);
+		pmon_order_looked(&budget->order, now, entry);
 		if (!trylock_page(line->page))
-			list_move_tail(&line->entry, &budget->lru);
+			pmon_order_keep(&budget->order, now, entry);
 		else if (batch->nr && line->space != batch->line[0]->space)
 			unlock_page(line->page);
 		else
 			batch->line[batch->nr++] = line;
+		entry = next;
 	}
 	spin_unlock_bh(&budget->lru_lock);
 }
@@ -101,7 +117,7 @@ static void batch_unmap(struct pmon_budget *budget, struct batch *batch)
 		run = 1;
 		if (!page_mapped(line->page))
 			continue;
-		if (READ_ONCE(policy) == PMON_LRU) {
+		if (pmon_policy() != PMON_FIFO) {
 			unmap(line->space,
 			      round_down(line->page->index, budget->age_chunk),
 			      budget->age_chunk);
@@ -117,7 +133,7 @@ static void batch_unmap(struct pmon_budget *budget, struct batch *batch)
 
 static void keep(struct pmon_line *line)
 {
-	pmon_budget_touch_tail(line->budget, line);
+	pmon_budget_keep(line->budget, line);
 	unlock_page(line->page);
 }
 
@@ -241,8 +257,8 @@ static unsigned int evict_line(struct pmon_budget *budget,
 {
 	struct page *page = line->page;
 
-	if (READ_ONCE(policy) == PMON_LRU && !force &&
-	    folio_test_clear_referenced(page_folio(page))) {
+	if (!force && pmon_order_spares(pmon_policy(),
+					folio_test_clear_referenced(page_folio(page)))) {
 		pmon_count(rotations);
 		keep(line);
 		return 0;

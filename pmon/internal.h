@@ -59,6 +59,7 @@
 
 #include "lite_rpc.h"
 #include "mmon_wire.h"
+#include "order.h"
 
 struct pmon_budget;
 struct pmon_space;
@@ -201,8 +202,6 @@ static inline u32 pmon_entry_crc(void *entry)
 
 /* ---- budget.c -------------------------------------------------------------- */
 
-enum pmon_policy { PMON_FIFO, PMON_LRU, PMON_NR_POLICIES };
-
 /** enum pmon_stall - what keeps all lines of a budget from being evicted
  * @PMON_STALL_REFUSED: memory hosts do not take dirty pages
  * @PMON_STALL_PINNED: somebody holds every page
@@ -216,7 +215,7 @@ struct pmon_flush;
  * @used: lines charged; pool.lock
  * @limit: lines it may hold
  * @low, @high: the evictor starts below @low free lines, stops at @high
- * @lru: oldest first; @lru_lock
+ * @order: in which lines are replaced; @lru_lock
  * @age_chunk: pages that LRU unmaps at once, a power of two
  * @free_wait: faults waiting for a line
  * @stalled: why the evictor has made no room for a long time
@@ -232,8 +231,8 @@ struct pmon_budget {
 	unsigned long age_chunk;
 	unsigned long used;
 	unsigned long peak;
-	spinlock_t lru_lock;		/* protects lru and its lines' entry */
-	struct list_head lru;
+	spinlock_t lru_lock;		/* protects order and its lines' entry */
+	struct pmon_order order;
 	wait_queue_head_t free_wait;
 	enum pmon_stall stalled;
 	bool refused;
@@ -246,7 +245,8 @@ struct pmon_budget {
 struct pmon_budget *pmon_budget_create(unsigned long limit);
 void pmon_budget_get(struct pmon_budget *budget);
 void pmon_budget_put(struct pmon_budget *budget);
-void pmon_budget_touch_tail(struct pmon_budget *budget, struct pmon_line *line);
+void pmon_budget_insert(struct pmon_budget *budget, struct pmon_line *line);
+void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line *line);
 void pmon_budget_unlink(struct pmon_line *line);
 void pmon_budget_need_lines(struct pmon_budget *budget);
 bool pmon_budget_may_alloc(struct pmon_budget *budget);
@@ -254,6 +254,7 @@ bool pmon_budget_may_alloc(struct pmon_budget *budget);
 /* ---- evict.c --------------------------------------------------------------- */
 
 void pmon_evict_work(struct work_struct *work);
+enum pmon_policy pmon_policy(void);
 int pmon_policy_set(const char *name);
 const char *pmon_policy_name(void);
 

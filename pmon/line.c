@@ -126,7 +126,7 @@ void pmon_line_prepare(struct pmon_line *line, struct pmon_space *space,
 	page->mapping = space->file->f_mapping;
 	page->index = index;
 	atomic_long_inc(&space->resident);
-	pmon_budget_touch_tail(line->budget, line);
+	pmon_budget_insert(line->budget, line);
 }
 
 /*

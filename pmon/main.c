@@ -12,7 +12,7 @@ MODULE_PARM_DESC(excache_mb, "size of the ExCache pool in MiB (default 64)");
 
 static char *policy = "lru";
 module_param(policy, charp, 0444);
-MODULE_PARM_DESC(policy, "replacement policy: lru or fifo (default lru)");
+MODULE_PARM_DESC(policy, "replacement policy: lru, sieve or fifo (default lru)");
 
 struct workqueue_struct *pmon_wq;
 
@@ -21,7 +21,7 @@ static int check_parameters(void)
 	unsigned long ram_mb = totalram_pages() >> (20 - PAGE_SHIFT);
 
 	if (pmon_policy_set(policy)) {
-		pr_err("policy=%s: there are lru and fifo\n", policy);
+		pr_err("policy=%s: there are lru, sieve and fifo\n", policy);
 		return -EINVAL;
 	}
 	if (!excache_mb || excache_mb > ram_mb / 2) {

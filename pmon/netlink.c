@@ -168,7 +168,7 @@ static int change_settings(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (pmon_policy_set(nla_data(name))) {
 		NL_SET_ERR_MSG_ATTR(info->extack, name,
-				    "unknown policy: there are lru and fifo");
+				    "unknown policy: there are lru, sieve and fifo");
 		return -EINVAL;
 	}
 	return 0;

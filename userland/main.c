@@ -26,7 +26,7 @@ static const struct verb {
 	  "say what this host lacks to take part" },
 	{ "wait", vn_wait, "[--memory-hosts N] [--timeout SECONDS]",
 	  "wait until N memory hosts have joined" },
-	{ "set", vn_set, "policy lru|fifo",
+	{ "set", vn_set, "policy lru|sieve|fifo",
 	  "choose how ExCache lines are replaced" },
 };
 

@@ -36,11 +36,11 @@ static int set_policy(const char *name)
 int vn_set(int argc, char **argv)
 {
 	if (argc != 3 || strcmp(argv[1], "policy")) {
-		vn_error("set: what? vnode set policy lru|fifo");
+		vn_error("set: what? vnode set policy lru|sieve|fifo");
 		return VN_USAGE;
 	}
 	if (!*argv[2] || strlen(argv[2]) > POLICY_NAME_MAX) {
-		vn_error("set: '%s' is no policy: there are lru and fifo",
+		vn_error("set: '%s' is no policy: there are lru, sieve and fifo",
 			 argv[2]);
 		return VN_USAGE;
 	}
