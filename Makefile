@@ -8,6 +8,7 @@
 #   make test         everything CI runs; make test-long: the full figures
 #   make test-programs  real programs at full size, on a quarter of their memory
 #   make bench-cost   instructions per operation (icount)
+#   make bench-threads  the same of a miss, with several threads and CPUs
 #   make bench-fork   instructions per fork
 #   make bench-latency  a miss against a READ of a page, on two hosts
 #   make test-debug  the tests in a kernel that checks itself; MINUTES=N bounds it
@@ -21,7 +22,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench-cost bench-latency bench-fork check clean install
+.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench-cost bench-threads bench-latency bench-fork check clean install
 
 all: modules userland
 
@@ -78,6 +79,10 @@ bench-latency: setup
 bench-fork: setup
 	@$(MAKE) -s all programs
 	@tests/bench/bench-fork
+
+bench-threads: setup
+	@$(MAKE) -s all programs
+	@tests/bench/bench-threads
 
 check: setup
 	@tests/check

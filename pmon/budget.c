@@ -105,7 +105,7 @@ void pmon_budget_insert(struct pmon_budget *budget, struct pmon_line *line)
 void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line *line)
 {
 	spin_lock_bh(&budget->lru_lock);
-	pmon_order_keep(&budget->order, pmon_policy(), &line->entry);
+	pmon_order_keep(&budget->order, pmon_policy_now(), &line->entry);
 	spin_unlock_bh(&budget->lru_lock);
 }
 
@@ -129,7 +129,7 @@ void pmon_budget_need_lines(struct pmon_budget *budget)
 {
 	struct pmon_budget *other, *largest = budget;
 
-	if (READ_ONCE(budget->used) + budget->low >= budget->limit) {
+	if (READ_ONCE(budget->used) + budget->high > budget->limit) {
 		queue_work(pmon_wq, &budget->evict_work);
 		return;
 	}

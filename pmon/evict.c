@@ -42,8 +42,8 @@ static const char *const policy_names[PMON_NR_POLICIES] = {
 	[PMON_SIEVE] = "sieve",
 };
 
-/* pmon_policy - the policy just now; may change from one call to the next */
-enum pmon_policy pmon_policy(void)
+/* pmon_policy_now - the policy just now; may change from one call to the next */
+enum pmon_policy pmon_policy_now(void)
 {
 	return READ_ONCE(policy);
 }
@@ -60,7 +60,7 @@ int pmon_policy_set(const char *name)
 
 const char *pmon_policy_name(void)
 {
-	return policy_names[pmon_policy()];
+	return policy_names[pmon_policy_now()];
 }
 
 struct batch {
@@ -75,7 +75,7 @@ struct batch {
  */
 static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 {
-	enum pmon_policy now = pmon_policy();
+	enum pmon_policy now = pmon_policy_now();
 	struct list_head *entry, *next;
 	unsigned int scanned = 0, max;
 	struct pmon_line *line;
@@ -117,7 +117,7 @@ static void batch_unmap(struct pmon_budget *budget, struct batch *batch)
 		run = 1;
 		if (!page_mapped(line->page))
 			continue;
-		if (pmon_policy() != PMON_FIFO) {
+		if (pmon_policy_now() != PMON_FIFO) {
 			unmap(line->space,
 			      round_down(line->page->index, budget->age_chunk),
 			      budget->age_chunk);
@@ -257,7 +257,7 @@ static unsigned int evict_line(struct pmon_budget *budget,
 {
 	struct page *page = line->page;
 
-	if (!force && pmon_order_spares(pmon_policy(),
+	if (!force && pmon_order_spares(pmon_policy_now(),
 					folio_test_clear_referenced(page_folio(page)))) {
 		pmon_count(rotations);
 		keep(line);

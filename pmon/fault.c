@@ -183,8 +183,15 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 
 	if (!get_page_unless_zero(page))
 		return FAULT_AGAIN;
-	if (!trylock_page(page))
+	if (!trylock_page(page)) {
+		/* Prefetched and still on its way: the next window is due. */
+		if (READ_ONCE(line->prefetched) && READ_ONCE(line->io) &&
+		    !(vmf->flags & FAULT_FLAG_TRIED)) {
+			pmon_count(prefetch_late);
+			pmon_prefetch(vmf, STRIDE_LATE);
+		}
 		return wait_for_page(vmf, page);
+	}
 	if (unlikely(pmon_line_shared(line)))
 		return fault_shared(vmf, space, line);
 	/* The line may have been reused since xa_load(). */
@@ -199,9 +206,14 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 	 * clear, see evict.c.
 	 */
 	folio_clear_referenced(page_folio(page));
-	/* The second half of a miss is not news. */
-	if (!(vmf->flags & FAULT_FLAG_TRIED))
+	if (line->prefetched) {
+		line->prefetched = false;
+		pmon_count(prefetch_used);
+		pmon_prefetch(vmf, STRIDE_USED);
+	} else if (!(vmf->flags & FAULT_FLAG_TRIED)) {
+		/* The second half of a miss is not news. */
 		pmon_count(soft_faults);
+	}
 	return fault_done(vmf, page);
 }
 
@@ -339,6 +351,8 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 	trace_pmon_miss(space, vmf->pgoff);
 	get_page(line->page);
 	pmon_fetch_start(line);
+	/* After the request that somebody waits for. */
+	pmon_prefetch(vmf, STRIDE_MISS);
 	return wait_for_page(vmf, line->page);
 }
 

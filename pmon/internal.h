@@ -60,9 +60,11 @@
 #include "lite_rpc.h"
 #include "mmon_wire.h"
 #include "order.h"
+#include "stride.h"
 
 struct pmon_budget;
 struct pmon_space;
+struct pmon_threads;
 
 /* ---- counters.c ---------------------------------------------------------- */
 
@@ -74,7 +76,9 @@ struct pmon_space;
 	X(rotations) X(pinned_skips) X(forks) X(fork_pages) X(fork_bounces) \
 	X(shared_lines) X(share_copies) X(clones_sent) X(clones_cancelled) \
 	X(changes_sent) X(discards) X(moves) X(sigbus) X(spaces_lost)	\
-	X(tags) X(tag_failures) X(late_pages)
+	X(tags) X(tag_failures) X(late_pages)				\
+	X(prefetch_issued) X(prefetch_used) X(prefetch_wasted)		\
+	X(prefetch_late) X(prefetch_requests) X(prefetch_skips)
 
 enum pmon_counter {
 #define X(name) PMON_CTR_##name,
@@ -114,6 +118,7 @@ const char *pmon_counter_name(enum pmon_counter counter);
  * @remote: the home holds a copy equal to the page unless it is dirty
  * @io: under xa_lock: the page lock is held by a transfer
  * @detached: under xa_lock: discarded while @io; its completion frees it
+ * @prefetched: nobody has touched it since it was prefetched; page lock
  * @retries: fetch attempts that failed the checksum
  * @call, @fetch, @sge: the fetch that fills it
  */
@@ -128,6 +133,7 @@ struct pmon_line {
 	bool remote;
 	bool io;
 	bool detached;
+	bool prefetched;
 	u8 retries;
 	struct {
 		struct mmon_fetch head;
@@ -143,8 +149,12 @@ unsigned long pmon_pool_total(void);
 unsigned long pmon_pool_free(void);
 unsigned long pmon_pool_peak(void);
 struct pmon_line *pmon_line_alloc(struct pmon_budget *budget);
+struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget);
+unsigned long pmon_budget_spare(struct pmon_budget *budget);
 void pmon_line_prepare(struct pmon_line *line, struct pmon_space *space,
 		       pgoff_t index);
+void pmon_line_setup(struct pmon_line *line, struct pmon_space *space,
+		     pgoff_t index);
 void pmon_line_release(struct pmon_line *line);
 struct lite_sge pmon_line_sge(struct pmon_line *line);
 
@@ -254,7 +264,7 @@ bool pmon_budget_may_alloc(struct pmon_budget *budget);
 /* ---- evict.c --------------------------------------------------------------- */
 
 void pmon_evict_work(struct work_struct *work);
-enum pmon_policy pmon_policy(void);
+enum pmon_policy pmon_policy_now(void);
 int pmon_policy_set(const char *name);
 const char *pmon_policy_name(void);
 
@@ -345,6 +355,8 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  * @seq, @attached: stream state, stream_lock; @attached of a child is set by
  *	its parent's stream
  * @origin, @clones, @clone_work: fork's promises, see clone.c
+ * @threads: what is known of its threads' accesses (prefetch.c); NULL before the
+ *	first miss
  * @move_from, @move_to, @move_len: mremap under way, between new_move_vma() and the
  *	mremap callback; mmap_lock held for writing
  */
@@ -375,6 +387,7 @@ struct pmon_space {
 	unsigned long move_len;
 	atomic_long_t resident;
 	struct rcu_work free_work;
+	struct pmon_threads *threads;
 	u8 *message;
 };
 
@@ -443,13 +456,22 @@ bool pmon_share_leave(struct pmon_line *line, struct pmon_space *space);
 void pmon_share_move(struct pmon_line *line, struct pmon_space *space,
 		     pgoff_t index);
 
-/* ---- fault.c, fetch.c, backing.c ------------------------------------------- */
+/* ---- fault.c, fetch.c ------------------------------------------------------ */
 
 vm_fault_t pmon_fault(struct vm_fault *vmf);
 int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		int len, int write);
 void pmon_fetch_start(struct pmon_line *line);
 void pmon_io_end(struct pmon_line *line, void *failed);
+
+/* ---- prefetch.c ------------------------------------------------------------ */
+
+void pmon_prefetch_init(void);
+void pmon_prefetch_set(bool on);
+bool pmon_prefetch_enabled(void);
+void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event);
+
+/* ---- backing.c ------------------------------------------------------------- */
 
 struct pmon_backing {
 	struct list_head entry;

@@ -57,6 +57,29 @@ bool pmon_budget_may_alloc(struct pmon_budget *budget)
 	return READ_ONCE(budget->used) < budget->limit && READ_ONCE(pool.nr_free);
 }
 
+/* The head of the free list becomes @budget's. pool.lock held. */
+static struct pmon_line *take_line(struct pmon_budget *budget)
+{
+	struct pmon_line *line = list_first_entry(&pool.free, struct pmon_line,
+						  entry);
+
+	list_del_init(&line->entry);
+	pool.nr_free--;
+	pool.peak = max(pool.peak, pool.total - pool.nr_free);
+	budget->used++;
+	budget->peak = max(budget->peak, budget->used);
+	line->budget = budget;
+	return line;
+}
+
+/* Are fewer lines free than @mark, or than 1/@part of the pool? pool.lock held. */
+static bool lines_below(struct pmon_budget *budget, unsigned long mark,
+			unsigned int part)
+{
+	return budget->limit - budget->used < mark ||
+	       pool.nr_free < min(mark, pool.total / part);
+}
+
 /*
  * pmon_line_alloc - take a free line and charge it
  *
@@ -69,17 +92,49 @@ struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
 	bool low;
 
 	spin_lock_bh(&pool.lock);
-	if (budget->used < budget->limit && pool.nr_free) {
-		line = list_first_entry(&pool.free, struct pmon_line, entry);
-		list_del_init(&line->entry);
-		pool.nr_free--;
-		pool.peak = max(pool.peak, pool.total - pool.nr_free);
-		budget->used++;
-		budget->peak = max(budget->peak, budget->used);
-		line->budget = budget;
-	}
-	low = budget->limit - budget->used < budget->low ||
-	      pool.nr_free < min(budget->low, pool.total / 16);
+	if (budget->used < budget->limit && pool.nr_free)
+		line = take_line(budget);
+	low = lines_below(budget, budget->low, 16);
+	spin_unlock_bh(&pool.lock);
+	if (low)
+		pmon_budget_need_lines(budget);
+	return line;
+}
+
+/*
+ * pmon_budget_spare - lines that nobody will miss: a quarter of the lower
+ * watermark stays for faults. A snapshot, without the lock.
+ */
+unsigned long pmon_budget_spare(struct pmon_budget *budget)
+{
+	unsigned long reserve = budget->low / 4;
+	unsigned long used = READ_ONCE(budget->used) + reserve;
+	unsigned long nr_free = READ_ONCE(pool.nr_free);
+
+	if (used >= budget->limit || reserve >= nr_free)
+		return 0;
+	return min(budget->limit - used, nr_free - reserve);
+}
+
+/*
+ * pmon_line_alloc_spare - take a line for something that can do without
+ *
+ * Wakes the evictor at its upper watermark: a window may take all that is left
+ * above the lower one before the evictor gets to run.
+ * Context: process, does not sleep. Return: line with its page locked, or NULL.
+ */
+struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget)
+{
+	struct pmon_line *line = NULL;
+	bool low;
+
+	spin_lock_bh(&pool.lock);
+	/* A stale faulter may have the first page locked, for a moment. */
+	if (pmon_budget_spare(budget) &&
+	    trylock_page(list_first_entry(&pool.free, struct pmon_line,
+					  entry)->page))
+		line = take_line(budget);
+	low = lines_below(budget, budget->high, 8);
 	spin_unlock_bh(&pool.lock);
 	if (low)
 		pmon_budget_need_lines(budget);
@@ -119,9 +174,16 @@ static void line_return(struct pmon_line *line)
 void pmon_line_prepare(struct pmon_line *line, struct pmon_space *space,
 		       pgoff_t index)
 {
+	lock_page(line->page);
+	pmon_line_setup(line, space, index);
+}
+
+/* pmon_line_setup - the rest of pmon_line_prepare(), with the page locked */
+void pmon_line_setup(struct pmon_line *line, struct pmon_space *space,
+		     pgoff_t index)
+{
 	struct page *page = line->page;
 
-	lock_page(page);
 	line->space = space;
 	page->mapping = space->file->f_mapping;
 	page->index = index;
@@ -143,6 +205,10 @@ void pmon_line_release(struct pmon_line *line)
 
 	WARN_ON_ONCE(!PageLocked(page) || pmon_line_shared(line));
 	pmon_budget_unlink(line);
+	if (line->prefetched) {
+		line->prefetched = false;
+		pmon_count(prefetch_wasted);
+	}
 	atomic_long_dec(&line->space->resident);
 	line->space = NULL;
 	line->remote = false;

@@ -14,6 +14,10 @@ static char *policy = "lru";
 module_param(policy, charp, 0444);
 MODULE_PARM_DESC(policy, "replacement policy: lru, sieve or fifo (default lru)");
 
+static bool prefetch_on = true;
+module_param_named(prefetch, prefetch_on, bool, 0444);
+MODULE_PARM_DESC(prefetch, "fetch ahead of sequential and strided accesses (default on)");
+
 struct workqueue_struct *pmon_wq;
 
 static int check_parameters(void)
@@ -38,6 +42,8 @@ static int __init pmon_init(void)
 
 	if (ret)
 		return ret;
+	pmon_prefetch_init();
+	pmon_prefetch_set(prefetch_on);
 	pmon_wq = alloc_workqueue("pmon", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!pmon_wq)
 		return -ENOMEM;

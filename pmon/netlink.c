@@ -13,6 +13,7 @@ static struct genl_family pmon_family;
 static const struct nla_policy pmon_policy[SK_ATTR_MAX + 1] = {
 	[SK_ATTR_EXCACHE_BYTES] = { .type = NLA_U64 },
 	[SK_ATTR_POLICY] = { .type = NLA_NUL_STRING, .len = 15 },
+	[SK_ATTR_PREFETCH] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
 static int put_counters(struct sk_buff *msg)
@@ -40,7 +41,8 @@ static int get_counters(struct sk_buff *skb, struct genl_info *info)
 	head = genlmsg_put_reply(msg, info, &pmon_family, 0,
 				 SK_CMD_GET_COUNTERS);
 	if (!head || put_counters(msg) ||
-	    nla_put_string(msg, SK_ATTR_POLICY, pmon_policy_name())) {
+	    nla_put_string(msg, SK_ATTR_POLICY, pmon_policy_name()) ||
+	    nla_put_u8(msg, SK_ATTR_PREFETCH, pmon_prefetch_enabled())) {
 		nlmsg_free(msg);
 		return -EMSGSIZE;
 	}
@@ -156,21 +158,24 @@ static int tag_caller(struct sk_buff *skb, struct genl_info *info)
 
 static int change_settings(struct sk_buff *skb, struct genl_info *info)
 {
+	struct nlattr *prefetch = info->attrs[SK_ATTR_PREFETCH];
 	struct nlattr *name = info->attrs[SK_ATTR_POLICY];
 
 	if (!netlink_capable(skb, CAP_SYS_ADMIN)) {
 		NL_SET_ERR_MSG(info->extack, "settings need CAP_SYS_ADMIN");
 		return -EPERM;
 	}
-	if (!name) {
+	if (!name && !prefetch) {
 		NL_SET_ERR_MSG(info->extack, "nothing to set");
 		return -EINVAL;
 	}
-	if (pmon_policy_set(nla_data(name))) {
+	if (name && pmon_policy_set(nla_data(name))) {
 		NL_SET_ERR_MSG_ATTR(info->extack, name,
 				    "unknown policy: there are lru, sieve and fifo");
 		return -EINVAL;
 	}
+	if (prefetch)
+		pmon_prefetch_set(nla_get_u8(prefetch));
 	return 0;
 }
 

@@ -163,6 +163,7 @@ static void space_free_work(struct work_struct *work)
 	xa_destroy(&space->lines);
 	pmon_backing_destroy(space);
 	pmon_changes_destroy(&space->changes);
+	kfree(space->threads);
 	pmon_budget_put(space->budget);
 	/* At once: it uses our file system, which module_put() lets go. */
 	__fput_sync(space->file);

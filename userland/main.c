@@ -26,8 +26,8 @@ static const struct verb {
 	  "say what this host lacks to take part" },
 	{ "wait", vn_wait, "[--memory-hosts N] [--timeout SECONDS]",
 	  "wait until N memory hosts have joined" },
-	{ "set", vn_set, "policy lru|sieve|fifo",
-	  "choose how ExCache lines are replaced" },
+	{ "set", vn_set, "policy lru|sieve|fifo | prefetch on|off",
+	  "choose how lines are replaced; prefetch or not" },
 };
 
 #define NR_VERBS	(sizeof(verbs) / sizeof(*verbs))

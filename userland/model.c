@@ -120,6 +120,11 @@ int vn_model_add_counters(struct vn_model *model, int module,
 		case SK_ATTR_POLICY:
 			get_text(attr, m->policy);
 			break;
+		case SK_ATTR_PREFETCH:
+			if (mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
+				strcpy(m->prefetch, mnl_attr_get_u8(attr) ?
+						    "on" : "off");
+			break;
 		}
 	}
 	return 0;

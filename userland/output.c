@@ -168,6 +168,34 @@ static void print_counters(FILE *out, const struct vn_module *module, int width)
 	fprintf(out, "\n");
 }
 
+static uint64_t counter(const struct vn_module *m, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < m->nr_counters; i++)
+		if (!strcmp(m->counters[i].name, name))
+			return m->counters[i].value;
+	return 0;
+}
+
+/*
+ * Accuracy: pages used of those prefetched. Coverage: pages prefetched and used
+ * of all that had to come from another host.
+ */
+static void print_prefetch(FILE *out, const struct vn_module *m)
+{
+	uint64_t issued = counter(m, "prefetch_issued");
+	uint64_t used = counter(m, "prefetch_used");
+	uint64_t all = used + counter(m, "misses");
+
+	fprintf(out, "  prefetch %s", m->prefetch);
+	if (issued)
+		fprintf(out, ", accuracy %.0f %%", 100.0 * used / issued);
+	if (issued && all)
+		fprintf(out, ", coverage %.0f %%", 100.0 * used / all);
+	fprintf(out, "\n%10s", "");
+}
+
 static void print_modules(FILE *out, const struct vn_model *model,
 			  const struct vn_style *style)
 {
@@ -183,6 +211,8 @@ static void print_modules(FILE *out, const struct vn_model *model,
 		fprintf(out, "%-10s", m->name);
 		if (*m->policy)
 			fprintf(out, "  policy %s\n%10s", m->policy, "");
+		if (*m->prefetch)
+			print_prefetch(out, m);
 		print_counters(out, m, style->width);
 	}
 }
@@ -308,6 +338,8 @@ int vn_print_status_json(FILE *out, const struct vn_model *model)
 	m = &model->modules[VN_PMON];
 	if (m->loaded && *m->policy)
 		json_object_set_new(root, "policy", json_string(m->policy));
+	if (m->loaded && *m->prefetch)
+		json_object_set_new(root, "prefetch", json_string(m->prefetch));
 	ret = json_dumpf(root, out, JSON_INDENT(1));
 	json_decref(root);
 	fputc('\n', out);

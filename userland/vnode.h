@@ -82,6 +82,7 @@ struct vn_module {
 	const char *name;	/* of the module and of its netlink family */
 	bool loaded;
 	char policy[VN_TEXT_MAX];
+	char prefetch[VN_TEXT_MAX];	/* "on", "off"; empty: not told */
 	struct vn_counter *counters;
 	size_t nr_counters;
 };

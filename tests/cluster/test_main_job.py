@@ -39,8 +39,9 @@ def used(cluster):
 
 
 def misses(cluster):
-    """Pages fetched so far."""
-    return status(cluster.processors[0])["modules"]["pmon"]["misses"]
+    """Pages fetched so far, ahead of their use or not, and used."""
+    pmon = status(cluster.processors[0])["modules"]["pmon"]
+    return pmon["misses"] + pmon["prefetch_used"]
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +153,30 @@ def test_pattern_over_a_link_cut(cluster, seconds):
     print(f"connections made: {lite['connects'] - connects}, "
           f"calls sent again: {lite['calls_resent']}, "
           f"checksum errors: {status(host)['modules']['pmon']['checksum_errors']}")
+
+
+def scan_seconds(host, threads):
+    """Guest's seconds in which THREADS read 1 MiB from the home, a miss a page."""
+    argv = tagged(1, f"{PROGRAMS}/scan", "--mb", 1, "--push-mb", 2, "--order", "touch",
+                  "--threads", threads)
+    return json.loads(host.run(argv, timeout=600).stdout)["ns"] / 1e9
+
+
+def test_misses_of_threads_overlap(cluster):
+    """Over a link that takes 50 ms, 8 threads need a fraction of what 1 does."""
+    host = cluster.processors[0]
+    host.run(["vnode", "set", "prefetch", "off"])
+    host.run(["vnode", "set", "policy", "fifo"])
+    cluster.memory_hosts[0].delay(50)
+    try:
+        alone, together = scan_seconds(host, 1), scan_seconds(host, 8)
+    finally:
+        cluster.memory_hosts[0].delay(0)
+        host.run(["vnode", "set", "prefetch", "on"])
+        host.run(["vnode", "set", "policy", "lru"])
+    print(f"1 thread: {alone:.1f} s, 8 threads: {together:.1f} s")
+    assert alone > 256 * 0.05
+    assert together < alone / 3
 
 
 def test_fork_snapshots(cluster):

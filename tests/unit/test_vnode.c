@@ -112,9 +112,13 @@ static void example(struct vn_model *m)
 	m->modules[VN_PMON].loaded = true;
 	nlh = message();
 	put_counter(nlh, "faults", 12345);
-	put_counter(nlh, "misses", 0);
+	put_counter(nlh, "waits", 0);
+	put_counter(nlh, "misses", 30);
 	put_counter(nlh, "evictions", UINT64_MAX);
+	put_counter(nlh, "prefetch_issued", 160);
+	put_counter(nlh, "prefetch_used", 120);
 	mnl_attr_put_strz(nlh, SK_ATTR_POLICY, "lru");
+	mnl_attr_put_u8(nlh, SK_ATTR_PREFETCH, 1);
 	mnl_attr_put_u32(nlh, 4000, 1);		/* of a newer module */
 	assert_int_equal(vn_model_add_counters(m, VN_PMON, nlh), 0);
 }
@@ -134,7 +138,9 @@ static void test_text(void **state)
 "MODULE      COUNTERS THAT ARE NOT ZERO\n"
 "lite_rpc  \n"
 "pmon        policy lru\n"
-"            faults 12345  evictions 18446744073709551615\n";
+"            prefetch on, accuracy 75 %, coverage 80 %\n"
+"            faults 12345  misses 30  evictions 18446744073709551615\n"
+"            prefetch_issued 160  prefetch_used 120\n";
 	struct vn_style style = { .colour = false, .width = 80 };
 	struct vn_model m;
 	char *text;
@@ -163,14 +169,15 @@ static void test_json(void **state)
 "{\"address\": \"10.0.0.3\", \"services\": [\"mmon\", \"9\"], \"state\": \"dead\", "
 "\"usable\": false, \"frames_total\": 1024, \"frames_free\": 256, "
 "\"age_ms\": 250, \"epoch\": 3, \"errors\": 1}], "
-"\"modules\": {\"lite_rpc\": {}, \"pmon\": {\"faults\": 12345, \"misses\": 0, "
-"\"evictions\": 9223372036854775807}}, \"spaces\": ["
+"\"modules\": {\"lite_rpc\": {}, \"pmon\": {\"faults\": 12345, \"waits\": 0, \"misses\": 30, "
+"\"evictions\": 9223372036854775807, \"prefetch_issued\": 160, "
+"\"prefetch_used\": 120}}, \"spaces\": ["
 "{\"module\": \"pmon\", \"asid\": \"fedcba9876543210\", \"pid\": 4711, "
 "\"comm\": \"python3\", \"home\": \"10.0.0.2\", \"state\": \"ok\", "
 "\"lines\": 16384, \"limit\": 65536}, "
 "{\"module\": \"pmon\", \"asid\": \"0000000000000001\", \"pid\": 4711, "
 "\"comm\": \"e?[2Jvil\", \"home\": null, \"state\": \"lost\", "
-"\"lines\": 16384, \"limit\": 65536}], \"policy\": \"lru\"}";
+"\"lines\": 16384, \"limit\": 65536}], \"policy\": \"lru\", \"prefetch\": \"on\"}";
 	struct vn_model m;
 	json_t *got, *expected;
 	char *text;

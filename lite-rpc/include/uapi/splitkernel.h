@@ -26,7 +26,8 @@
  *	maps from now on, and after exec, is managed. SK_ATTR_EXCACHE_BYTES
  *	(optional) limits the ExCache of the process and its descendants
  *	together; without it the limit is the whole pool.
- * @SK_CMD_SET: do; pmon, CAP_SYS_ADMIN: SK_ATTR_POLICY.
+ * @SK_CMD_SET: do; pmon, CAP_SYS_ADMIN: SK_ATTR_POLICY,
+ *	SK_ATTR_PREFETCH, one or both.
  */
 enum sk_cmd {
 	SK_CMD_UNSPEC,
@@ -63,6 +64,7 @@ enum sk_attr {
 	SK_ATTR_LIMIT,		/* u64, lines */
 	SK_ATTR_EXCACHE_BYTES,	/* u64 */
 	SK_ATTR_POLICY,		/* string: replacement policy */
+	SK_ATTR_PREFETCH,	/* u8: 0 off, 1 on */
 	__SK_ATTR_MAX,
 };
 

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Prefetch: fetching what a thread is about to touch.
+ *
+ * Detection is stride.c's; here is where it is fed (by faults that miss, and by
+ * the first touch of each prefetched line, which is a soft fault) and what its
+ * plans become: one request for up to 16 pages. A line that is prefetched is
+ * published, locked and with line->io set, exactly like one that a fault waits
+ * for; the difference is in the end: what does not arrive goes back to "stored
+ * at home", and whoever wants it fetches it by itself.
+ *
+ * A prefetch never waits and never takes a line that a fault will need: only
+ * lines above a reserve, requests from a fixed set, page locks by trylock. It
+ * stays within the VMA of the fault, which is locked, so that the indexes it
+ * looks at cannot be unmapped or moved before it has published its lines.
+ *
+ * Threads: a space keeps what is known of up to 16 of them, found by pid. The
+ * lock of a slot is only tried: losing it costs one event. Slots of threads
+ * that were idle for a while go to others.
+ */
+#include <linux/slab.h>
+
+#include "internal.h"
+#include "stride.h"
+#include "trace.h"
+
+#define THREADS		16
+#define PROBES		4
+#define IDLE		(HZ / 4)
+#define WINDOWS		64	/* requests under way on this host */
+#define FEWEST		4UL	/* pages worth a request when lines are scarce */
+
+static_assert(STRIDE_WINDOW == MMON_FETCH_MAX);
+
+/*
+ * struct thread - what is known of one thread
+ * @lock: only ever tried
+ * @pid: whose; 0: free
+ * @used: jiffies of the latest event
+ */
+struct thread {
+	spinlock_t lock;	/* protects all of it */
+	pid_t pid;
+	unsigned long used;
+	struct pmon_stride stride;
+};
+
+struct pmon_threads {
+	struct thread thread[THREADS];
+};
+
+/*
+ * struct window - one request under way
+ * @entry: free list
+ */
+struct window {
+	struct list_head entry;
+	unsigned int nr;
+	struct pmon_line *line[MMON_FETCH_MAX];
+	struct lite_sge sge[MMON_FETCH_MAX];
+	struct {
+		struct mmon_fetch head;
+		__le64 addr[MMON_FETCH_MAX];
+	} body;
+	struct lite_call call;
+};
+
+static struct window windows[WINDOWS];
+static LIST_HEAD(free_windows);
+static DEFINE_SPINLOCK(windows_lock);	/* protects free_windows; bh */
+static bool enabled = true;
+
+void pmon_prefetch_set(bool on)
+{
+	WRITE_ONCE(enabled, on);
+}
+
+bool pmon_prefetch_enabled(void)
+{
+	return READ_ONCE(enabled);
+}
+
+void pmon_prefetch_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < WINDOWS; i++)
+		list_add(&windows[i].entry, &free_windows);
+}
+
+/* ---- threads --------------------------------------------------------------- */
+
+/* The first miss of a space makes its table; without memory there is none yet. */
+static struct pmon_threads *threads_of(struct pmon_space *space)
+{
+	struct pmon_threads *threads = READ_ONCE(space->threads), *other;
+	unsigned int i;
+
+	if (threads)
+		return threads;
+	threads = kzalloc(sizeof(*threads), GFP_NOWAIT | __GFP_NOWARN);
+	if (!threads)
+		return NULL;
+	for (i = 0; i < THREADS; i++) {
+		spin_lock_init(&threads->thread[i].lock);
+		pmon_stride_init(&threads->thread[i].stride);
+	}
+	other = cmpxchg(&space->threads, NULL, threads);
+	if (!other)
+		return threads;
+	kfree(threads);
+	return other;
+}
+
+/* The caller's slot, locked; NULL: none to be had. */
+static struct thread *thread_lock(struct pmon_threads *threads)
+{
+	pid_t pid = task_pid_nr(current);
+	struct thread *thread, *found = NULL;
+	unsigned int i;
+
+	for (i = 0; i < PROBES; i++) {
+		thread = &threads->thread[(pid + i) % THREADS];
+		if (READ_ONCE(thread->pid) == pid) {
+			found = thread;
+			break;
+		}
+		if (!found && (!READ_ONCE(thread->pid) ||
+			       time_after(jiffies, READ_ONCE(thread->used) + IDLE)))
+			found = thread;
+	}
+	if (!found || !spin_trylock(&found->lock))
+		return NULL;
+	if (found->pid != pid) {
+		pmon_stride_forget(&found->stride);
+		WRITE_ONCE(found->pid, pid);
+	}
+	WRITE_ONCE(found->used, jiffies);
+	return found;
+}
+
+/* ---- requests -------------------------------------------------------------- */
+
+static struct window *window_get(void)
+{
+	struct window *window;
+
+	spin_lock_bh(&windows_lock);
+	window = list_first_entry_or_null(&free_windows, struct window, entry);
+	if (window)
+		list_del(&window->entry);
+	spin_unlock_bh(&windows_lock);
+	return window;
+}
+
+static void window_put(struct window *window)
+{
+	spin_lock_bh(&windows_lock);
+	list_add(&window->entry, &free_windows);
+	spin_unlock_bh(&windows_lock);
+}
+
+/* Which pages did the home place? (mmon_wire.h) */
+static u32 window_placed(const struct window *window)
+{
+	const struct lite_call *call = &window->call;
+	__le32 placed;
+
+	if (call->status)
+		return 0;
+	if (window->nr == 1)
+		return 1;
+	if (call->reply_len != sizeof(placed))
+		return 0;
+	memcpy(&placed, call->reply, sizeof(placed));
+	return le32_to_cpu(placed);
+}
+
+static void window_done(struct lite_call *call)
+{
+	struct window *window = container_of(call, struct window, call);
+	u32 placed = window_placed(window);
+	unsigned int i;
+
+	for (i = 0; i < window->nr; i++) {
+		struct pmon_line *line = window->line[i];
+		bool good = placed & BIT(i);
+
+		trace_pmon_fetch(line->space, line->page->index,
+				 good ? 0 : call->status ?: -ENOENT);
+		if (good && pmon_page_crc(line->page) != line->crc) {
+			pmon_count(checksum_errors);
+			good = false;
+		}
+		/* Why it failed is for the fault to find out that wants it. */
+		pmon_io_end(line, good ? NULL : pmon_entry_remote(line->crc));
+	}
+	window_put(window);
+}
+
+/* True: a line is published at @index and belongs to the window. */
+static bool window_add(struct window *window, struct pmon_space *space,
+		       pgoff_t index, void *entry, struct pmon_line *line)
+{
+	pmon_line_setup(line, space, index);
+	line->crc = pmon_entry_crc(entry);
+	line->remote = true;
+	line->io = true;
+	/* Replaces an entry that is there: allocates nothing. */
+	if (xa_cmpxchg_bh(&space->lines, index, entry, line, GFP_NOWAIT) != entry) {
+		pmon_line_release(line);
+		return false;
+	}
+	/* The page is locked: nobody has looked at it yet. */
+	WRITE_ONCE(line->prefetched, true);
+	pmon_space_get(space);
+	window->line[window->nr] = line;
+	window->sge[window->nr] = pmon_line_sge(line);
+	window->body.addr[window->nr++] = cpu_to_le64((u64)index << PAGE_SHIFT);
+	return true;
+}
+
+/* Returns how many pages of the plan were looked at. */
+static unsigned int window_fill(struct window *window, struct pmon_space *space,
+				const struct pmon_plan *plan)
+{
+	u64 index = plan->first;
+	struct pmon_line *line;
+	unsigned int i;
+	void *entry;
+
+	window->nr = 0;
+	for (i = 0; i < plan->nr; i++, index += plan->step) {
+		entry = xa_load(&space->lines, index);
+		if (!pmon_entry_is_remote(entry))
+			continue;
+		line = pmon_line_alloc_spare(space->budget);
+		if (!line)
+			break;
+		window_add(window, space, index, entry, line);
+	}
+	return i;
+}
+
+static void window_submit(struct window *window, struct pmon_space *space)
+{
+	window->body.head = (struct mmon_fetch){
+		.asid = cpu_to_le64(space->asid),
+		.nr = cpu_to_le32(window->nr),
+	};
+	window->call = (struct lite_call){
+		.peer = space->home,
+		.service = LITE_SVC_MMON,
+		.op = MMON_OP_FETCH,
+		.flags = LITE_CALL_IDEMPOTENT,
+		.req = &window->body,
+		.req_len = offsetof(typeof(window->body), addr[window->nr]),
+		.direct = window->sge,
+		.nr_direct = window->nr,
+		.done = window_done,
+	};
+	pmon_count(prefetch_requests);
+	pmon_count_n(prefetch_issued, window->nr);
+	lite_call_submit(&window->call);
+}
+
+static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
+		      struct pmon_plan *plan)
+{
+	unsigned long spare = pmon_budget_spare(space->budget);
+	unsigned int covered = 0, fetched = 0;
+	struct window *window = NULL;
+
+	if (spare >= min_t(unsigned long, plan->nr, FEWEST)) {
+		plan->nr = min_t(unsigned long, plan->nr, spare);
+		window = window_get();
+	}
+	if (window) {
+		covered = window_fill(window, space, plan);
+		fetched = window->nr;
+		if (fetched)
+			window_submit(window, space);
+		else
+			window_put(window);
+	} else {
+		pmon_count(prefetch_skips);
+	}
+	pmon_stride_done(stride, plan, covered, fetched);
+}
+
+/*
+ * pmon_prefetch - tell of an access, and fetch what it leads to
+ *
+ * Context: a fault, with its VMA locked (so nothing of it is unmapped or moved
+ * meanwhile); the page of the fault may be locked. Never sleeps.
+ */
+void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct pmon_space *space = pmon_vma_space(vma);
+	struct pmon_threads *threads;
+	struct pmon_plan plan;
+	struct thread *thread;
+
+	if (!READ_ONCE(enabled) || vma->vm_flags & VM_RAND_READ ||
+	    READ_ONCE(space->lost))
+		return;
+	/* The home does not know yet where what it stores belongs. */
+	if (READ_ONCE(space->changes.moves) || atomic_read(&space->clones))
+		return;
+	threads = threads_of(space);
+	thread = threads ? thread_lock(threads) : NULL;
+	if (!thread)
+		return;
+	pmon_stride_event(&thread->stride, vmf->pgoff, event,
+			  vma->vm_start >> PAGE_SHIFT,
+			  (vma->vm_end >> PAGE_SHIFT) - 1, &plan);
+	if (plan.nr)
+		carry_out(space, &thread->stride, &plan);
+	spin_unlock(&thread->lock);
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Detection of sequential, strided and interleaved streams: see stride.h.
+ *
+ * A miss that continues no stream is compared with the thread's latest such
+ * misses: if it is the last of four indexes at equal distance (three, for
+ * neighbours), these become a stream, whatever other misses came in between.
+ * That is what tells interleaved streams apart; random indexes among N pages
+ * look like that in less than one of N misses.
+ *
+ * A stream is asked at each of its pages whether the next window is due. It is
+ * when fewer pages than a window are ahead, so that one window is on its way
+ * while the one before is being used.
+ */
+#include "stride.h"
+
+#define FIRST_WINDOW	4
+#define SLACK		8	/* pages a stream may skip beyond what is planned */
+
+void pmon_stride_init(struct pmon_stride *stride)
+{
+	stride->credit = STRIDE_START;
+	pmon_stride_forget(stride);
+}
+
+/* pmon_stride_forget - another thread takes over; its waste counts with the former's */
+void pmon_stride_forget(struct pmon_stride *stride)
+{
+	u32 i;
+
+	for (i = 0; i < STRIDE_STREAMS; i++)
+		stride->stream[i].step = 0;
+	stride->nr = 0;
+}
+
+static void earn(struct pmon_stride *stride, u32 credit)
+{
+	stride->credit += credit;
+	if (stride->credit > STRIDE_CREDIT)
+		stride->credit = STRIDE_CREDIT;
+}
+
+/* How many steps from @from to @to, or 0 if it is no whole positive number. */
+static u64 steps(u64 from, u64 to, s32 step)
+{
+	u64 distance = step > 0 ? to - from : from - to;
+	u32 size = step > 0 ? step : -step;
+
+	if (step > 0 ? to < from : to > from)
+		return 0;
+	if (size == 1)
+		return distance;
+	/* No 64-bit modulo of what is too far away anyhow. */
+	if (distance > STRIDE_MAX * (3 * STRIDE_WINDOW + SLACK))
+		return 0;
+	return (u32)distance % size ? 0 : (u32)distance / size;
+}
+
+/* Pages planned beyond the latest access. */
+static u64 ahead(const struct pmon_stream *stream)
+{
+	u64 n = steps(stream->last, stream->next, stream->step);
+
+	return n ? n - 1 : 0;
+}
+
+static struct pmon_stream *find_stream(struct pmon_stride *stride, u64 index,
+				       bool *repeated)
+{
+	struct pmon_stream *stream;
+	u32 i;
+	u64 n;
+
+	*repeated = false;
+	for (i = 0; i < STRIDE_STREAMS; i++) {
+		stream = &stride->stream[i];
+		if (!stream->step)
+			continue;
+		if (stream->last == index) {
+			*repeated = true;
+			return stream;
+		}
+		n = steps(stream->last, index, stream->step);
+		if (n && n <= ahead(stream) + SLACK)
+			return stream;
+	}
+	return NULL;
+}
+
+static bool missed(const struct pmon_stride *stride, u64 index)
+{
+	u32 i, nr = stride->nr < STRIDE_HISTORY ? stride->nr : STRIDE_HISTORY;
+
+	for (i = 0; i < nr; i++)
+		if (stride->history[i] == index)
+			return true;
+	return false;
+}
+
+/* The smallest distance at which earlier misses lead to @index, or 0. */
+static s32 find_step(const struct pmon_stride *stride, u64 index)
+{
+	u32 i, nr = stride->nr < STRIDE_HISTORY ? stride->nr : STRIDE_HISTORY;
+	s32 best = 0;
+
+	for (i = 0; i < nr; i++) {
+		s64 step = index - stride->history[i];
+		s64 size = step < 0 ? -step : step;
+
+		if (!size || size > STRIDE_MAX ||
+		    (best && size >= (best < 0 ? -best : best)))
+			continue;
+		if (!missed(stride, index - 2 * step))
+			continue;
+		if (size == 1 || missed(stride, index - 3 * step))
+			best = step;
+	}
+	return best;
+}
+
+static struct pmon_stream *new_stream(struct pmon_stride *stride, u64 index)
+{
+	struct pmon_stream *stream = &stride->stream[0];
+	s32 step = find_step(stride, index);
+	u32 i;
+
+	if (!step) {
+		stride->history[stride->nr % STRIDE_HISTORY] = index;
+		stride->nr++;
+		/* Wrapped: still at least a full ring. */
+		if (!stride->nr)
+			stride->nr = STRIDE_HISTORY;
+		return NULL;
+	}
+	for (i = 0; i < STRIDE_STREAMS && stream->step; i++)
+		if (!stride->stream[i].step ||
+		    stride->stamp - stride->stream[i].stamp >
+		    stride->stamp - stream->stamp)
+			stream = &stride->stream[i];
+	stream->step = step;
+	stream->next = index + step;
+	stream->window = 0;
+	return stream;
+}
+
+/* Pages from @from that lie within [@first, @last], @max at most. */
+static u32 within(u64 from, s32 step, u64 first, u64 last, u32 max)
+{
+	u32 n = 0;
+
+	while (n < max && from >= first && from <= last) {
+		n++;
+		from += step;
+	}
+	return n;
+}
+
+static void make_plan(struct pmon_stride *stride, struct pmon_stream *stream,
+		      u64 first, u64 last, struct pmon_plan *plan)
+{
+	u32 window = stream->window ? 2 * stream->window : FIRST_WINDOW;
+
+	if (window > STRIDE_WINDOW)
+		window = STRIDE_WINDOW;
+	if (ahead(stream) >= window)
+		return;
+	if (window > stride->credit / STRIDE_PAGE)
+		window = stride->credit / STRIDE_PAGE;
+	plan->stream = stream;
+	plan->first = stream->next;
+	plan->step = stream->step;
+	plan->nr = within(stream->next, stream->step, first, last, window);
+}
+
+/*
+ * pmon_stride_event - the thread accessed @index
+ * @first, @last: where prefetching makes sense: the index's mapping
+ * @plan: what to prefetch; if plan->nr is not 0, pmon_stride_done() must follow
+ */
+void pmon_stride_event(struct pmon_stride *stride, u64 index,
+		       enum pmon_stride_event event, u64 first, u64 last,
+		       struct pmon_plan *plan)
+{
+	struct pmon_stream *stream;
+	bool repeated;
+
+	plan->nr = 0;
+	stride->stamp++;
+	if (event == STRIDE_MISS)
+		earn(stride, 1);
+	else if (event == STRIDE_USED)
+		earn(stride, STRIDE_PAGE + STRIDE_BONUS);
+	stream = find_stream(stride, index, &repeated);
+	if (repeated)
+		return;
+	if (!stream && event == STRIDE_MISS)
+		stream = new_stream(stride, index);
+	if (!stream)
+		return;
+	stream->last = index;
+	stream->stamp = stride->stamp;
+	/* It came past what was prefetched: go on in front of it. */
+	if (!steps(index, stream->next, stream->step))
+		stream->next = index + stream->step;
+	make_plan(stride, stream, first, last, plan);
+}
+
+/*
+ * pmon_stride_done - a plan was carried out
+ * @covered: pages of it that were looked at; the rest is planned again later
+ * @fetched: pages that were in fact asked for
+ */
+void pmon_stride_done(struct pmon_stride *stride, const struct pmon_plan *plan,
+		      u32 covered, u32 fetched)
+{
+	struct pmon_stream *stream = plan->stream;
+	u32 cost = fetched * STRIDE_PAGE;
+
+	stride->credit -= cost < stride->credit ? cost : stride->credit;
+	stream->next = plan->first + (s64)plan->step * covered;
+	if (covered)
+		stream->window = plan->nr;
+}

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Replacement policies and prefetch: right contents, and counts."""
+
+import json
+import os
+import time
+
+import pytest
+
+from rig import REPO, Cluster
+
+PROGRAMS = os.path.join(REPO, "build/programs")
+EXCACHE_MB = 2
+SCAN_EXCACHE_MB = 4     # room for windows that the evictor clears in time
+POLICIES = ["fifo", "lru", "sieve"]
+
+
+@pytest.fixture(scope="module", name="cluster")
+def one_host():
+    with Cluster(all_in_one=True, memory_mb=128, excache_mb=8, smp=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="host")
+def processor(cluster):
+    host = cluster.processors[0]
+    yield host
+    for name, value in (("policy", "lru"), ("prefetch", "on")):
+        host.run(["vnode", "set", name, value])
+    end = time.monotonic() + 30
+    while lines_used(host) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not lines_used(host)
+
+
+def counters(host):
+    """pmon's counters."""
+    return json.loads(host.run(["vnode", "status", "--json"]).stdout)["modules"]["pmon"]
+
+
+def lines_used(host):
+    """Lines that are not free."""
+    now = counters(host)
+    return now["lines_total"] - now["lines_free"]
+
+
+def tagged(excache_mb, program, *argv):
+    """A test program under vnode run."""
+    return ["vnode", "run", "--excache", f"{excache_mb}M", "--",
+            f"{PROGRAMS}/{program}", *map(str, argv)]
+
+
+def pattern(host, ops):
+    """The pattern test, started: four threads in four times the ExCache."""
+    return host.spawn(tagged(EXCACHE_MB, "pattern", "--threads", 4, "--mb",
+                             4 * EXCACHE_MB, "--ops", ops, "--dontneed", 2))
+
+
+def finished(process):
+    """Waits; the program's summary after it succeeded."""
+    code = process.wait(900).status
+    assert code == 0, process.output("err") + process.output()
+    return json.loads(process.output().splitlines()[-1])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_policy(host, policy):
+    host.run(["vnode", "set", "policy", policy])
+    before = counters(host)
+    assert finished(pattern(host, 3000))["bad"] == 0
+    after = counters(host)
+    assert after["misses"] - before["misses"] > 500
+    # FIFO spares nothing; the others do.
+    assert (after["rotations"] == before["rotations"]) == (policy == "fifo")
+
+
+def test_policy_changes_under_way(host):
+    """With lines in the lists and evictions going on."""
+    process = pattern(host, 6000)
+    changes = 0
+    while process.poll() is None:
+        host.run(["vnode", "set", "policy", POLICIES[changes % 3]])
+        changes += 1
+    assert finished(process)["bad"] == 0
+    assert changes > 10
+
+
+def scan(host, order, threads=1, megabytes=8):
+    """Runs scan from an empty ExCache; its summary and what pmon counted."""
+    host.run(["vnode", "set", "policy", "fifo"])
+    before = counters(host)
+    summary = finished(host.spawn(tagged(
+        SCAN_EXCACHE_MB, "scan", "--order", order, "--threads", threads,
+        "--mb", megabytes, "--push-mb", 2 * SCAN_EXCACHE_MB)))
+    after = counters(host)
+    assert summary["bad"] == 0
+    seen = {name: after[name] - before[name] for name in after}
+    # All are gone by now: nothing is left that may yet be used.
+    assert seen["prefetch_issued"] == seen["prefetch_used"] + seen["prefetch_wasted"]
+    print(order, threads, summary["pages"], {name: seen[name] for name in (
+        "misses", "waits_for_line", "prefetch_issued", "prefetch_used",
+        "prefetch_wasted", "prefetch_late", "prefetch_requests", "prefetch_skips")})
+    return summary["pages"], seen
+
+
+@pytest.mark.parametrize("order, threads, part", [
+    ("forward", 1, 16), ("backward", 1, 16), ("forward", 2, 8), ("stride", 1, 8),
+    ("rstride", 1, 8), ("two", 1, 8), ("two", 2, 8)])
+def test_prefetch(host, order, threads, part):
+    """Of the pages, at most one in PART is waited for by a fetch of its own."""
+    pages, seen = scan(host, order, threads)
+    assert seen["misses"] * part <= pages
+    assert seen["misses"] + seen["prefetch_used"] >= pages
+    # Two windows and a little hang over at the end of a stream.
+    streams = threads * (2 if order == "two" else 1)
+    assert seen["prefetch_wasted"] <= 40 * streams
+    assert seen["prefetch_requests"] * 4 <= pages
+
+
+def test_prefetch_of_random_accesses(host):
+    """Pages that nobody asked for: at most 5 % of what was fetched."""
+    pages, seen = scan(host, "random")
+    assert seen["misses"] * 2 > pages
+    assert seen["prefetch_wasted"] * 20 <= seen["misses"]
+
+
+# Pages that a program has besides those it is told to read: libc's, its own.
+OWN_PAGES = 100
+
+
+def test_prefetch_off(host):
+    """Each page is a miss."""
+    host.run(["vnode", "set", "prefetch", "off"])
+    pages, seen = scan(host, "forward", megabytes=4)
+    assert seen["prefetch_issued"] == 0
+    assert pages <= seen["misses"] <= pages + OWN_PAGES
+
+
+@pytest.mark.parametrize("prefetch", ["off", "on"])
+def test_one_fetch_for_a_page(host, prefetch):
+    """Four threads touch the same remote pages at once."""
+    host.run(["vnode", "set", "prefetch", prefetch])
+    reads, seen = scan(host, "same", threads=4, megabytes=4)
+    pages = 4 << 8
+    assert reads == 4 * pages
+    assert pages <= seen["misses"] + seen["prefetch_used"] <= pages + OWN_PAGES
+    assert seen["prefetch_wasted"] <= 40 * 4

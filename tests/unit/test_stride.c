@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * This test will check the detection of streams: what it finds, what it does
+ * not take for one, and that its waste is bounded whatever the accesses are.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include "shim/shim.h"
+#include "../../pmon/stride.h"
+
+#include <cmocka.h>
+
+#define PAGES	65536
+#define LARGEST	((1ull << 52) - 1)	/* index of the largest address */
+
+/* A memory all of whose pages are remote; what is fetched stays until read. */
+static struct {
+	struct pmon_stride stride;
+	bool prefetched[PAGES];
+	unsigned int misses, issued, used, requests, accesses;
+} sim;
+
+static void sim_reset(void)
+{
+	memset(&sim, 0, sizeof(sim));
+	pmon_stride_init(&sim.stride);
+}
+
+static void carry_out(const struct pmon_plan *plan)
+{
+	u64 index = plan->first;
+	u32 i, fetched = 0;
+
+	assert_true(plan->nr <= STRIDE_WINDOW);
+	for (i = 0; i < plan->nr; i++, index += plan->step) {
+		assert_true(index < PAGES);
+		if (sim.prefetched[index])
+			continue;
+		sim.prefetched[index] = true;
+		fetched++;
+	}
+	sim.issued += fetched;
+	sim.requests++;
+	pmon_stride_done(&sim.stride, plan, plan->nr, fetched);
+}
+
+static void touch(u64 index)
+{
+	bool hit = sim.prefetched[index];
+	struct pmon_plan plan;
+
+	sim.accesses++;
+	sim.prefetched[index] = false;
+	sim.used += hit;
+	sim.misses += !hit;
+	pmon_stride_event(&sim.stride, index, hit ? STRIDE_USED : STRIDE_MISS,
+			  0, PAGES - 1, &plan);
+	if (plan.nr)
+		carry_out(&plan);
+}
+
+static void assert_misses(unsigned int most)
+{
+	if (sim.misses > most)
+		fail_msg("%u misses of %u, %u at most", sim.misses, sim.accesses,
+			 most);
+}
+
+/* What is prefetched and not used: what hangs over at the end. */
+static void assert_waste(unsigned int most)
+{
+	if (sim.issued - sim.used > most)
+		fail_msg("%u of %u not used", sim.issued - sim.used, sim.issued);
+}
+
+/* Three misses are needed; 4, 8 and then 16 pages a request. */
+static void test_sequential(void **state)
+{
+	u64 i;
+
+	sim_reset();
+	for (i = 0; i < 1600; i++)
+		touch(1000 + i);
+	assert_misses(3);
+	assert_waste(2 * STRIDE_WINDOW);
+	assert_true(sim.requests <= 1600 / 16 + 4);
+
+	sim_reset();
+	for (i = 1600; i--;)
+		touch(1000 + i);
+	assert_misses(3);
+	assert_waste(2 * STRIDE_WINDOW);
+}
+
+/* Four, for want of neighbours. */
+static void test_strides(void **state)
+{
+	static const int step[] = { 2, -2, 7, -7, 16, 63, -200, STRIDE_MAX };
+	unsigned int i, k;
+
+	for (i = 0; i < sizeof(step) / sizeof(*step); i++) {
+		sim_reset();
+		for (k = 0; k < 120; k++)
+			touch(32768 + (int)k * step[i]);
+		assert_misses(4);
+		assert_waste(2 * STRIDE_WINDOW);
+	}
+	/* Farther apart than that is no stream. */
+	sim_reset();
+	for (k = 0; k < 100; k++)
+		touch(k * (STRIDE_MAX + 1));
+	assert_int_equal(sim.issued, 0);
+}
+
+static void test_interleaved(void **state)
+{
+	unsigned int k;
+
+	/* Two far apart, one of them strided, downwards. */
+	sim_reset();
+	for (k = 0; k < 800; k++) {
+		touch(k);
+		touch(60000 - 3 * k);
+	}
+	assert_misses(8);
+	/* Two that are close to each other. */
+	sim_reset();
+	for (k = 0; k < 800; k++) {
+		touch(1000 + k);
+		touch(1050 + k);
+	}
+	assert_misses(60);
+	/* Four, not in turn but in bursts. */
+	sim_reset();
+	for (k = 0; k < 1600; k++)
+		touch(k / 2 % 4 * 10000 + k / 8 * 2 + k % 2);
+	assert_misses(20);
+}
+
+/* A stream that finds half of its pages at home goes on. */
+static void test_holes(void **state)
+{
+	struct pmon_plan plan;
+	unsigned int i, misses = 0;
+	static bool fetched[4096];
+
+	memset(fetched, 0, sizeof(fetched));
+	sim_reset();
+	for (i = 0; i < 2048; i++) {
+		u32 k, n = 0;
+
+		if (i / 6 % 2)	/* resident: no fault, no event */
+			continue;
+		misses += !fetched[i];
+		pmon_stride_event(&sim.stride, i,
+				  fetched[i] ? STRIDE_USED : STRIDE_MISS,
+				  0, 4095, &plan);
+		for (k = 0; k < plan.nr; k++) {
+			u64 index = plan.first + k;
+
+			if (index / 6 % 2 || fetched[index])
+				continue;
+			fetched[index] = true;
+			n++;
+		}
+		if (plan.nr)
+			pmon_stride_done(&sim.stride, &plan, plan.nr, n);
+	}
+	assert_true(misses <= 8);
+}
+
+static u64 rng_state;
+
+static u64 rng(void)
+{
+	rng_state = rng_state * 6364136223846793005ull + 1442695040888963407ull;
+	return rng_state >> 33;
+}
+
+/* Extra pages over misses, also where pages are few and chance likely. */
+static void test_random(void **state)
+{
+	static const unsigned int pages[] = { 512, 1024, 2048, 16384, PAGES };
+	unsigned int i, k;
+
+	for (i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
+		sim_reset();
+		rng_state = i;
+		for (k = 0; k < 20000; k++) {
+			u64 index = rng() % pages[i];
+
+			/* Whatever was prefetched is evicted soon. */
+			if (!(k % 64))
+				memset(sim.prefetched, 0, sizeof(sim.prefetched));
+			touch(index);
+		}
+		if ((sim.issued - sim.used) * 20 > sim.misses)
+			fail_msg("%u pages: %u issued, %u used, %u misses",
+				 pages[i], sim.issued, sim.used, sim.misses);
+	}
+}
+
+/* Runs of just the length that makes it prefetch, and then somewhere else. */
+static void test_deceiver(void **state)
+{
+	unsigned int k, n, length;
+
+	for (length = 3; length < 40; length++) {
+		sim_reset();
+		rng_state = 4711;
+		for (k = 0; k < 3000; k++) {
+			u64 at = rng() % (PAGES - 64);
+
+			for (n = 0; n < length; n++)
+				touch(at + n);
+			memset(sim.prefetched, 0, sizeof(sim.prefetched));
+		}
+		/* The bound that stride.h promises, in 1/32 pages. */
+		if (STRIDE_PAGE * (sim.issued - sim.used) >
+		    sim.misses + STRIDE_BONUS * sim.used + STRIDE_START)
+			fail_msg("runs of %u: %u issued, %u used, %u misses",
+				 length, sim.issued, sim.used, sim.misses);
+	}
+}
+
+/* Ends of the mapping, both; indexes next to 0 and to the largest. */
+static void test_ends(void **state)
+{
+	struct pmon_plan plan;
+	u64 i;
+
+	sim_reset();
+	for (i = 100; i-- > 10;) {
+		pmon_stride_event(&sim.stride, i, STRIDE_MISS, 10, 120, &plan);
+		assert_true(!plan.nr || plan.first - plan.nr + 1 >= 10);
+		if (plan.nr)
+			pmon_stride_done(&sim.stride, &plan, plan.nr, plan.nr);
+	}
+	sim_reset();
+	for (i = 5; i--;)
+		pmon_stride_event(&sim.stride, i, STRIDE_MISS, 0, LARGEST, &plan);
+	assert_int_equal(plan.nr, 0);
+	for (i = LARGEST - 4; i <= LARGEST; i++)
+		pmon_stride_event(&sim.stride, i, STRIDE_MISS, 0, LARGEST, &plan);
+	assert_int_equal(plan.nr, 0);
+}
+
+/* No lines were free: what could not be fetched is planned again. */
+static void test_refused(void **state)
+{
+	struct pmon_plan plan;
+	u64 first = 0;
+	u64 i;
+
+	sim_reset();
+	for (i = 0; i < 4; i++) {
+		pmon_stride_event(&sim.stride, i, STRIDE_MISS, 0, PAGES - 1, &plan);
+		if (!plan.nr)
+			continue;
+		if (first)
+			assert_int_equal(plan.first, i + 1);
+		first = plan.first;
+		pmon_stride_done(&sim.stride, &plan, 0, 0);
+	}
+	assert_int_equal(first, 4);
+	assert_int_equal(sim.stride.credit, STRIDE_START + 4);
+}
+
+/* The same page while it is on its way and when it is there: one access. */
+static void test_late(void **state)
+{
+	struct pmon_plan plan;
+	u64 i;
+
+	sim_reset();
+	for (i = 0; i < 3; i++)
+		pmon_stride_event(&sim.stride, i, STRIDE_MISS, 0, 99, &plan);
+	assert_int_equal(plan.nr, 4);
+	pmon_stride_done(&sim.stride, &plan, 4, 4);
+	pmon_stride_event(&sim.stride, 3, STRIDE_LATE, 0, 99, &plan);
+	assert_int_equal(plan.nr, 8);
+	assert_int_equal(plan.first, 7);
+	pmon_stride_done(&sim.stride, &plan, 8, 8);
+	pmon_stride_event(&sim.stride, 3, STRIDE_USED, 0, 99, &plan);
+	assert_int_equal(plan.nr, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sequential),
+		cmocka_unit_test(test_strides),
+		cmocka_unit_test(test_interleaved),
+		cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_deceiver),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_late),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
