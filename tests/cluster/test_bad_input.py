@@ -9,7 +9,7 @@ from collections import deque
 
 import pytest
 
-from rig import REPO, Cluster
+from rig import REPO, Cluster, on_debug_kernel
 from rig.monitors import KEY_FILE, MONITORS, prerequisites
 
 PROGRAMS = os.path.join(REPO, "build/programs")
@@ -17,6 +17,7 @@ BENCH = os.path.join(REPO, "tests/modules/lite_bench.ko")
 PROBE = os.path.join(REPO, "tests/modules/sk_probe.ko")
 NAMES = [each.name for each in MONITORS]
 MEMORY_MB, EXCACHE_MB = 8, 8
+PATIENCE = 15 if on_debug_kernel() else 1
 
 # errno as the protocol carries it
 EPERM, ENOENT, EACCES, EFAULT, EINVAL, ENOSPC = 1, 2, 13, 14, 22, 28
@@ -106,10 +107,10 @@ class Bench:
 
     def works(self):
         """A program runs on remote memory, and leaves nothing behind."""
-        self.proc.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "30"])
+        self.proc.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", str(30 * PATIENCE)])
         self.proc.run(["vnode", "run", "--excache", "512K", "--", f"{PROGRAMS}/pattern",
                        "--mb", "1", "--threads", "1", "--ops", "600"])
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE * 20
         while self.used() != (0, 0, 0) and time.monotonic() < end:
             time.sleep(0.1)
         assert self.used() == (0, 0, 0)
@@ -133,7 +134,7 @@ class Log:
 
     def has(self, words, timeout=5):
         """Whether WORDS are logged, soon."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + PATIENCE * timeout
         while words not in self.host.vm.console()[self.start:]:
             if time.monotonic() > end:
                 print(self.host.vm.console()[self.start:])
@@ -307,14 +308,14 @@ def test_unload_lite_rpc_in_use(joined):
 def test_unload_pmon_while_a_tagged_process_lives(joined):
     host = joined.proc
     tagged = host.spawn(["vnode", "run", "--", "/bin/sleep", "100"])
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE * 10
     while "sleep" not in host.run(["vnode", "status"]).stdout and time.monotonic() < end:
         time.sleep(0.1)
     refused = host.run(["rmmod", "pmon"], check=False)
     assert refused.status == 1 and "pmon is in use" in refused.stderr, refused.stderr
     assert tagged.poll() is None
     assert tagged.kill()
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE * 10
     while host.run(["rmmod", "pmon"], check=False).status and time.monotonic() < end:
         time.sleep(0.1)
     assert "pmon" not in host.loaded()
@@ -347,7 +348,7 @@ def command(host, text):
 
 def usable(host):
     """Waits until calls succeed again, over a new connection if need be."""
-    end = time.monotonic() + 15
+    end = time.monotonic() + PATIENCE * 15
     while not any("p50_ns" in row for row in command(host, "one null 4")):
         assert time.monotonic() < end, command(host, "one null 4")
         time.sleep(0.1)
@@ -360,7 +361,7 @@ def test_malformed_message(bench, which):
     time.sleep(0.3)
     log = Log(bench.mem)
     assert command(bench.proc, f"raw {which}")[0]["status"] == 0
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE * 10
     while bench.counters(bench.mem, "lite_rpc")["malformed"] == before:
         assert time.monotonic() < end, "it was not noticed"
         time.sleep(0.05)
@@ -735,7 +736,7 @@ def test_works_after_senseless_commands(joined):
 
 def memory_hosts_gone(host):
     """Waits until HOST knows of no memory host."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE * 20
     while not host.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "0"],
                        check=False).status:
         assert time.monotonic() < end
@@ -744,7 +745,7 @@ def memory_hosts_gone(host):
 
 def refused_without_memory_host(host):
     """vnode run says why, once the manager's list is there: it comes each second."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE * 20
     result = host.run(["vnode", "run", *TRUE], check=False)
     while result.status != 125 and time.monotonic() < end:
         time.sleep(0.2)
@@ -772,7 +773,7 @@ def test_wrong_cluster_key(joined):
     log = {host: Log(host) for host in (proc, mem)}
     joined.load_lite(mem, key_file="/tmp/other.key")
     mem.load("mmon", memory_mb=MEMORY_MB)
-    end = time.monotonic() + 15
+    end = time.monotonic() + PATIENCE * 15
     while joined.counters(proc, "lite_rpc")["auth_failures"] <= before \
             or not joined.counters(mem, "lite_rpc")["auth_failures"]:
         assert time.monotonic() < end

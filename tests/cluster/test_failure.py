@@ -7,10 +7,12 @@ import time
 
 import pytest
 
-from rig import REPO, RXE_LINK_CUT, Cluster
+from rig import REPO, RXE_LINK_CUT, Cluster, on_debug_kernel
 
 PROGRAMS = os.path.join(REPO, "build/programs")
-DEAD_MS = 5000
+SLOW = 12 if on_debug_kernel() else 1
+# Slow: a host that computes for long is not to be taken for a dead one.
+DEAD_MS = 5000 * SLOW
 # A dead verdict, and what is left of a loaded machine's patience.
 PATIENCE_MS = 4 * DEAD_MS
 # Its handler ran, or its handler's own memory was lost as well.
@@ -52,7 +54,7 @@ def test_memory_host_leaves_and_comes_back(cluster):
     """rmmod of a memory host in use: pages are lost in words, the rest goes on."""
     processor, memory = cluster.processors[0], cluster.memory_hosts[0]
     process = processor.spawn(["vnode", "run", "--excache", "1M", "--",
-                               f"{PROGRAMS}/pattern", "--mb", "4", "--seconds", "120",
+                               f"{PROGRAMS}/pattern", "--mb", "4", "--seconds", str(120 * SLOW),
                                "--expect-sigbus"])
     start = modules(processor)["pmon"]["misses"]
     while modules(processor)["pmon"]["misses"] < start + 200:
@@ -61,7 +63,8 @@ def test_memory_host_leaves_and_comes_back(cluster):
     memory.unload("mmon")
     assert process.wait(120).status in SIGBUS, process.output("err")
     memory.load("mmon", memory_mb=128)
-    processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "60"], timeout=70)
+    processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", str(60 * SLOW)],
+                  timeout=70)
     processor.run(["vnode", "run", "--excache", "1M", "--", f"{PROGRAMS}/pattern",
                    "--mb", "3", "--ops", "2000"], timeout=120)
     assert lines_used(processor) == 0
@@ -73,7 +76,7 @@ def test_power_cut_of_the_memory_host(cluster):
         cluster.allow_log(regex, reason)
     processor, memory = cluster.processors[0], cluster.memory_hosts[0]
     tagged = processor.spawn(["vnode", "run", "--excache", "1M", "--",
-                              f"{PROGRAMS}/pattern", "--mb", "4", "--seconds", "300",
+                              f"{PROGRAMS}/pattern", "--mb", "4", "--seconds", str(300 * SLOW),
                               "--expect-sigbus"])
     plain = processor.spawn([f"{PROGRAMS}/pattern", "--mb", "4", "--threads", "1",
                              "--seconds", "25"])
@@ -95,7 +98,8 @@ def test_power_cut_of_the_memory_host(cluster):
     assert refused.status in (0, 125)
 
     memory.restart(join=True)
-    processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "90"], timeout=100)
+    processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", str(90 * SLOW)],
+                  timeout=100)
     processor.run(["vnode", "run", "--excache", "1M", "--", f"{PROGRAMS}/pattern",
                    "--mb", "3", "--ops", "2000"], timeout=120)
     assert lines_used(processor) == 0

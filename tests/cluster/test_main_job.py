@@ -8,14 +8,15 @@ import time
 
 import pytest
 
-from rig import REPO, RXE_LINK_CUT, Cluster
+from rig import REPO, RXE_LINK_CUT, Cluster, on_debug_kernel
 
 LONG = bool(os.environ.get("SK_LONG"))
 PROGRAMS = os.path.join(REPO, "build/programs")
-EXCACHE_MB = 8
+DEBUG = on_debug_kernel()
+EXCACHE_MB = 2 if DEBUG else 8
 SET_MB = 4 * EXCACHE_MB         # working set of the pattern test
-MISSES = 200_000 if LONG else 20_000
-FORKS = 100 if LONG else 20
+MISSES = 200_000 if LONG else 2_000 if DEBUG else 20_000
+FORKS = 100 if LONG else 4 if DEBUG else 20
 LINK_CUT = [pytest.mark.allow_log(*allowed) for allowed in RXE_LINK_CUT]
 
 
@@ -48,7 +49,7 @@ def misses(cluster):
 def everything_given_back(cluster):
     """After every test, all lines and frames are back."""
     yield
-    end = time.monotonic() + 30
+    end = time.monotonic() + cluster.patience(30)
     while used(cluster) != (0, 0) and time.monotonic() < end:
         time.sleep(0.2)
     assert used(cluster) == (0, 0)
@@ -93,7 +94,7 @@ def pattern(*more):
 
 def for_a_while(ops):
     """So many operations, or ten minutes in the long run."""
-    return ("--seconds", 600) if LONG else ("--ops", ops)
+    return ("--seconds", 600) if LONG else ("--ops", ops // 4 if DEBUG else ops)
 
 
 def finished(process, timeout):
@@ -141,7 +142,7 @@ def test_pattern_over_a_link_cut(cluster, seconds):
     connects = status(host)["modules"]["lite_rpc"]["connects"]
     process = host.spawn(pattern(*for_a_while(8_000)))
     start = misses(cluster)
-    while misses(cluster) < start + 1000:
+    while misses(cluster) < start + (200 if DEBUG else 1000):
         assert process.poll() is None, process.output("err")
         time.sleep(0.2)
     cluster.memory_hosts[0].cut()
@@ -212,9 +213,10 @@ def both_ways(cluster, excache_mb, command, timeout=600):
 def test_python_with_200_mb(cluster):
     """With half of it local here; make demo leaves a quarter."""
     before = misses(cluster)
-    assert len(both_ways(cluster, 50 if LONG else 100,
-                         f"/usr/bin/python3 {PROGRAMS}/pyjob.py 200", 1500).strip()) == 64
-    assert misses(cluster) - before > 5_000
+    size = 16 if DEBUG else 200
+    assert len(both_ways(cluster, size // (4 if LONG else 2),
+                         f"/usr/bin/python3 {PROGRAMS}/pyjob.py {size}", 1500).strip()) == 64
+    assert misses(cluster) - before > (100 if DEBUG else 5_000)
 
 
 PYTHON = """

@@ -16,11 +16,11 @@ from .errors import (CommandFailed, CommandTimeout, HostDown, HostStuck, LogFail
                      RigError)
 from .host import Host
 from .klog import RXE_LINK_CUT
-from .kernel import default_version, installed
+from .kernel import default_version, installed, on_debug_kernel
 from .paths import REPO
 from .process import Process, Result
 from .vm import have_kvm
 
 __all__ = ["LIVE", "REPO", "RXE_LINK_CUT", "Cluster", "CommandFailed",
            "CommandTimeout", "Host", "HostDown", "HostStuck", "LogFailure", "Process",
-           "Result", "RigError", "default_version", "have_kvm", "installed"]
+           "Result", "RigError", "default_version", "have_kvm", "installed", "on_debug_kernel"]

@@ -170,6 +170,12 @@ def stable_version():
     return stable[-1]
 
 
+@functools.lru_cache
+def on_debug_kernel():
+    """Whether default_version() is a debug kernel: tests then take less of everything."""
+    return Kernel(default_version()).debug
+
+
 def built_for(path):
     """(kernel version, [modules it needs]) of the module file PATH."""
     answer = subprocess.run(["modinfo", "-F", "vermagic", path],
