@@ -223,7 +223,8 @@ struct pmon_space *pmon_space_create(struct mm_struct *mm,
 {
 	struct pmon_space *space = space_alloc(mm);
 
-	mmap_assert_write_locked(mm);
+	/* mmap_assert_write_locked() is not for modules: DEBUG_VM makes it call dump_mm(). */
+	lockdep_assert_held_write(&mm->mmap_lock);
 	if (!space)
 		return ERR_PTR(-ENOMEM);
 	space->file = space_file(space);
