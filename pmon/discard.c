@@ -102,17 +102,31 @@ bool pmon_discard_range(struct pmon_space *space, pgoff_t first, pgoff_t last)
 	return stored;
 }
 
+/* Without waiting and without touching space->lines. False: it takes more. */
+static bool discard_line(struct pmon_space *space, pgoff_t index,
+			 struct pmon_line *line)
+{
+	if (!trylock_page(line->page))
+		return false;
+	/* It may have been evicted just now. */
+	if (!pmon_share_has(line, space, index) || pmon_share_leave(line, space))
+		unlock_page(line->page);
+	else
+		pmon_line_release(line);
+	return true;
+}
+
 /*
  * pmon_discard_lines - the address space is gone: give all its lines back
  *
- * Value entries are left for xa_destroy(), nobody will look at them.
- * Context: process, from exit_mmap().
+ * Entries are left for xa_destroy(), nobody will look at them.
+ * Context: process, from exit_mmap(): nothing is mapped.
  */
 void pmon_discard_lines(struct pmon_space *space)
 {
 	XA_STATE(xas, &space->lines, 0);
+	unsigned int nr = 0, lines = 0;
 	bool stored = false;
-	unsigned int nr = 0;
 	pgoff_t index;
 	void *entry;
 
@@ -120,18 +134,22 @@ void pmon_discard_lines(struct pmon_space *space)
 	xas_for_each(&xas, entry, ULONG_MAX) {
 		if (xas_retry(&xas, entry))
 			continue;
-		if (xa_is_value(entry) && ++nr % VALUES_AT_ONCE)
-			continue;
 		index = xas.xa_index;
-		xas_pause(&xas);
-		rcu_read_unlock();
-		if (!xa_is_value(entry)) {
-			pmon_count(discards);
+		if (!xa_is_value(entry) && !discard_line(space, index, entry)) {
+			xas_pause(&xas);
+			rcu_read_unlock();
 			while (!discard_index(space, index, &stored))
 				;
+			rcu_read_lock();
 		}
+		lines += !xa_is_value(entry);
+		if (++nr % VALUES_AT_ONCE)
+			continue;
+		xas_pause(&xas);
+		rcu_read_unlock();
 		cond_resched();
 		rcu_read_lock();
 	}
 	rcu_read_unlock();
+	pmon_count_n(discards, lines);
 }

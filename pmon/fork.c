@@ -41,7 +41,7 @@ static struct {
 	struct lite_region *region;
 } bounce;
 
-#define VALUES_AT_ONCE	256	/* entries copied under one xa_lock */
+#define ENTRIES_AT_ONCE	256	/* copied under one xa_lock */
 
 struct fork {
 	struct pmon_space *parent;
@@ -182,6 +182,35 @@ static int fork_busy_line(struct fork *fork, pgoff_t index,
 	return ret;
 }
 
+/*
+ * Of a line, what can be done at once: an entry for the child, or NULL if it
+ * takes fork_line(). Atomic context. With an entry the page stays locked until
+ * that is stored, unless it is a value.
+ */
+static void *fork_line_entry(struct fork *fork, pgoff_t index,
+			     struct pmon_line *line)
+{
+	struct page *page = line->page;
+	void *entry = NULL;
+
+	if (!trylock_page(page))
+		return NULL;
+	if (!pmon_share_has(line, fork->parent, index))
+		goto out;
+	/* A shared line is mapped nowhere: no one can write to it. */
+	if (pmon_line_shared(line) ||
+	    (PageDirty(page) && !pmon_line_pinned(line) && !page_mapped(page))) {
+		if (!pmon_share_add(line, fork->child, index,
+				    GFP_NOWAIT | __GFP_NOWARN))
+			return line;
+	} else if (!PageDirty(page) && line->remote) {
+		entry = pmon_entry_remote(line->crc);
+	}
+out:
+	unlock_page(page);
+	return entry;
+}
+
 /* A resident line. 1: look at the index again. */
 static int fork_line(struct fork *fork, pgoff_t index, struct pmon_line *line)
 {
@@ -190,40 +219,75 @@ static int fork_line(struct fork *fork, pgoff_t index, struct pmon_line *line)
 
 	if (!trylock_page(page))
 		return fork_busy_line(fork, index, line);
-	if (xa_load(&fork->parent->lines, index) != line) {
+	if (!pmon_share_has(line, fork->parent, index)) {
 		unlock_page(page);
 		return 1;
 	}
-	if (pmon_line_shared(line)) {
-		/* Clean or not at its owner's home; no one can write to it. */
-		ret = pmon_share_add(line, fork->child, index);
-	} else if (!PageDirty(page)) {
-		if (line->remote)
-			ret = fork_give(fork, index,
-					pmon_entry_remote(line->crc));
-	} else if (!pmon_line_pinned(line) && !page_mapped(page)) {
-		ret = pmon_share_add(line, fork->child, index);
-	} else {
+	if (!pmon_line_shared(line) && PageDirty(page) &&
+	    (pmon_line_pinned(line) || page_mapped(page)))
 		return fork_bounce(fork, line);
+	if (pmon_line_shared(line) || PageDirty(page)) {
+		ret = fork_give(fork, index, line);
+		if (!ret)
+			ret = pmon_share_add(line, fork->child, index, GFP_KERNEL);
+		if (ret)
+			xa_erase_bh(&fork->child->lines, index);
+	} else if (line->remote) {
+		ret = fork_give(fork, index, pmon_entry_remote(line->crc));
 	}
 	unlock_page(page);
 	return ret;
 }
 
+/* As xas_set(), without walking down again within one node. */
+static void fork_step(struct xa_state *xas, unsigned long index)
+{
+	if (xas_is_node(xas) && !xas->xa_node->shift &&
+	    (xas->xa_index ^ index) < XA_CHUNK_SIZE)
+		xas_advance(xas, index);
+	else
+		xas_set(xas, index);
+}
+
+/* One entry of the parent's. Return: 1: done; 0: it takes more; -ENOMEM. */
+static int fork_entry(struct fork *fork, struct xa_state *to, pgoff_t index,
+		      void *entry)
+{
+	struct pmon_line *line = xa_is_value(entry) ? NULL : entry;
+
+	if (line) {
+		entry = fork_line_entry(fork, index, line);
+		if (!entry)
+			return 0;
+	}
+	fork_step(to, index);
+	xas_store(to, entry);
+	if (entry == line && xas_error(to))
+		pmon_share_leave(line, fork->child);
+	if (entry == line)
+		unlock_page(line->page);
+	else if (!xas_error(to))
+		fork->stored += pmon_entry_is_remote(entry);
+	return xas_error(to) ?: 1;
+}
+
 /*
- * Copy the value entries from *@index on, up to the first line.
- * Return: 0: that was all; 1: *@index is @line's, or, if that is NULL, the next
- * to look at; -ENOMEM.
+ * Copy the entries from *@index on, as long as nothing has to be waited for.
+ * Return: 0: that was all; 1: *@index is that of @line, which takes more, or, if
+ * that is NULL, the next to look at; -ENOMEM.
  */
-static int fork_values(struct fork *fork, unsigned long *index,
-		       struct pmon_line **line)
+static int fork_run(struct fork *fork, unsigned long *index,
+		    struct pmon_line **line)
 {
 	XA_STATE(from, &fork->parent->lines, *index);
 	XA_STATE(to, &fork->child->lines, *index);
 	unsigned int nr = 0;
 	void *entry;
+	int ret;
 
+	*line = NULL;
 	do {
+		ret = 1;
 		xas_set(&from, *index);
 		xas_lock_bh(&to);
 		rcu_read_lock();
@@ -231,19 +295,18 @@ static int fork_values(struct fork *fork, unsigned long *index,
 			if (xas_retry(&from, entry))
 				continue;
 			*index = from.xa_index;
-			if (!xa_is_value(entry) || nr++ == VALUES_AT_ONCE)
+			if (nr++ == ENTRIES_AT_ONCE)
 				break;
-			xas_set(&to, from.xa_index);
-			xas_store(&to, entry);
-			if (xas_error(&to))
+			ret = fork_entry(fork, &to, *index, entry);
+			if (!ret)
+				*line = entry;
+			if (ret <= 0)
 				break;
-			fork->stored += pmon_entry_is_remote(entry);
 		}
 		rcu_read_unlock();
 		xas_unlock_bh(&to);
 	} while (xas_nomem(&to, GFP_KERNEL));
-	*line = xa_is_value(entry) ? NULL : entry;
-	return xas_error(&to) ?: !!entry;
+	return ret < 0 ? ret : !!entry;
 }
 
 static int fork_entries(struct fork *fork)
@@ -252,7 +315,7 @@ static int fork_entries(struct fork *fork)
 	struct pmon_line *line;
 	int ret, err;
 
-	while ((ret = fork_values(fork, &index, &line)) > 0) {
+	while ((ret = fork_run(fork, &index, &line)) > 0) {
 		cond_resched();
 		if (!line)
 			continue;

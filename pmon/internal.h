@@ -107,12 +107,27 @@ const char *pmon_counter_name(enum pmon_counter counter);
 /* ---- line.c: the pool ------------------------------------------------------ */
 
 /**
+ * struct pmon_share - one more space that has a line (share.c)
+ * @entry: line->sharers; the line's page lock
+ * @space: not referenced: it takes itself off before it ends; NULL: not in use
+ * @index: where the line is in @space->lines
+ * @remote: @space's home has an older copy
+ */
+struct pmon_share {
+	struct list_head entry;
+	struct pmon_space *space;
+	pgoff_t index;
+	bool remote;
+};
+
+/**
  * struct pmon_line - one page of the ExCache pool
  * @page: its page; page->private points back here
  * @entry: pool free list, zombie list or budget's replacement list
  * @budget: who is charged; NULL while free
  * @space: address space it is published in; written under the page lock
  * @sharers: further spaces it is published in (share.c); the page lock
+ * @share: the first of them, which takes no allocation
  * @crc: crc32c of the copy at the home, if @remote
  * @index: page number in the pool's region
  * @remote: the home holds a copy equal to the page unless it is dirty
@@ -128,6 +143,7 @@ struct pmon_line {
 	struct pmon_budget *budget;
 	struct pmon_space *space;
 	struct list_head sharers;
+	struct pmon_share share;
 	u32 crc;
 	u32 index;
 	bool remote;
@@ -451,7 +467,9 @@ void pmon_clone_parent_ends(struct pmon_space *space);
 int pmon_share_init(void);
 void pmon_share_exit(void);
 int pmon_share_add(struct pmon_line *line, struct pmon_space *child,
-		   pgoff_t index);
+		   pgoff_t index, gfp_t gfp);
+bool pmon_share_has(struct pmon_line *line, struct pmon_space *space,
+		    pgoff_t index);
 bool pmon_share_leave(struct pmon_line *line, struct pmon_space *space);
 void pmon_share_move(struct pmon_line *line, struct pmon_space *space,
 		     pgoff_t index);

@@ -22,20 +22,6 @@
 
 #include "internal.h"
 
-/**
- * struct pmon_share - one more space that has a line
- * @entry: line->sharers; the line's page lock
- * @space: not referenced: it takes itself off before it ends
- * @index: where the line is in @space->lines
- * @remote: @space's home has an older copy
- */
-struct pmon_share {
-	struct list_head entry;
-	struct pmon_space *space;
-	pgoff_t index;
-	bool remote;
-};
-
 static struct kmem_cache *share_cache;
 
 int pmon_share_init(void)
@@ -61,24 +47,36 @@ static struct pmon_share *share_find(struct pmon_line *line,
 }
 
 /*
+ * pmon_share_has - is the line @space's, at @index?
+ * Context: page locked.
+ */
+bool pmon_share_has(struct pmon_line *line, struct pmon_space *space,
+		    pgoff_t index)
+{
+	struct pmon_share *share;
+
+	if (line->space == space)
+		return line->page->index == index;
+	share = share_find(line, space);
+	return share && share->index == index;
+}
+
+/*
  * pmon_share_add - fork: @child gets the line too
  *
- * Context: process; page locked, mapped nowhere, nobody holds it; both
- * mmap_locks held for writing. Return: 0 or -ENOMEM.
+ * The caller stores the line in @child->lines before it unlocks the page.
+ * Context: page locked, mapped nowhere, nobody holds it; both mmap_locks held
+ * for writing. Return: 0 or -ENOMEM.
  */
 int pmon_share_add(struct pmon_line *line, struct pmon_space *child,
-		   pgoff_t index)
+		   pgoff_t index, gfp_t gfp)
 {
-	struct pmon_share *share = kmem_cache_alloc(share_cache, GFP_KERNEL);
-	int err;
+	struct pmon_share *share = &line->share;
 
+	if (share->space)
+		share = kmem_cache_alloc(share_cache, gfp);
 	if (!share)
 		return -ENOMEM;
-	err = xa_err(xa_store_bh(&child->lines, index, line, GFP_KERNEL));
-	if (err) {
-		kmem_cache_free(share_cache, share);
-		return err;
-	}
 	share->space = child;
 	share->index = index;
 	share->remote = line->remote;
@@ -87,10 +85,13 @@ int pmon_share_add(struct pmon_line *line, struct pmon_space *child,
 	return 0;
 }
 
-static void share_free(struct pmon_share *share)
+static void share_free(struct pmon_line *line, struct pmon_share *share)
 {
 	list_del(&share->entry);
-	kmem_cache_free(share_cache, share);
+	if (share == &line->share)
+		share->space = NULL;
+	else
+		kmem_cache_free(share_cache, share);
 }
 
 /* The owner left: the oldest sharer is the owner now. */
@@ -111,7 +112,7 @@ static void share_inherit(struct pmon_line *line)
 	line->page->index = heir->index;
 	/* Whatever the old owner's home has, the new one's has not. */
 	SetPageDirty(line->page);
-	share_free(heir);
+	share_free(line, heir);
 }
 
 /*
@@ -127,7 +128,7 @@ bool pmon_share_leave(struct pmon_line *line, struct pmon_space *space)
 	if (line->space == space)
 		share_inherit(line);
 	else
-		share_free(share_find(line, space));
+		share_free(line, share_find(line, space));
 	return true;
 }
 
