@@ -58,7 +58,8 @@ static bool discard_index(struct pmon_space *space, pgoff_t index, bool *stored)
 	} else if (entry) {
 		__xa_erase(&space->lines, index);
 		release = line;
-		*stored |= line ? line->remote : pmon_entry_is_remote(entry);
+		*stored |= line ? pmon_share_remote(line, space) :
+				  pmon_entry_is_remote(entry);
 	}
 	xa_unlock_bh(&space->lines);
 

@@ -161,7 +161,9 @@ static vm_fault_t fault_shared(struct vm_fault *vmf, struct pmon_space *space,
 	pmon_line_prepare(copy, space, vmf->pgoff);
 	copy_highpage(copy->page, page);
 	SetPageUptodate(copy->page);
-	SetPageDirty(copy->page);
+	copy->remote = pmon_share_remote(line, space);
+	if (!pmon_share_clean(line, space, &copy->crc))
+		SetPageDirty(copy->page);
 	get_page(copy->page);
 	if (publish(space, vmf->pgoff, line, copy, &ret)) {
 		pmon_count(share_copies);

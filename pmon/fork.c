@@ -9,8 +9,8 @@
  * each of the parent's:
  *   stored at home		the same entry; the home's copy becomes the child's
  *			by a clone that is promised, not sent (clone.c)
- *   clean line		the entry that it would be evicted to
- *   dirty line		the line itself, shared from now on (share.c)
+ *   line		the line itself, shared from now on (share.c)
+ *   line never written	none, if nobody wrote it and the home has no copy
  *   line being fetched	the entry that it is fetched from
  * No memory is copied, no line taken and nothing sent.
  *
@@ -183,9 +183,36 @@ static int fork_busy_line(struct fork *fork, pgoff_t index,
 }
 
 /*
+ * How a locked line of the parent's goes to the child. A shared one is mapped
+ * nowhere: no one can write to it, whoever holds it.
+ */
+enum fork_way { FORK_SHARE, FORK_ENTRY, FORK_BOUNCE };
+
+static enum fork_way fork_way(struct pmon_line *line)
+{
+	bool dirty = PageDirty(line->page);
+
+	if (pmon_line_shared(line))
+		return FORK_SHARE;
+	if (!dirty && !line->remote)
+		return FORK_ENTRY;
+	if (!pmon_line_pinned(line) && !page_mapped(line->page))
+		return FORK_SHARE;
+	return dirty ? FORK_BOUNCE : FORK_ENTRY;
+}
+
+/* The line is the child's too: does that need the home's copy of it? */
+static void fork_shared(struct fork *fork, struct pmon_line *line)
+{
+	u32 crc;
+
+	fork->stored += pmon_share_clean(line, fork->child, &crc);
+}
+
+/*
  * Of a line, what can be done at once: an entry for the child, or NULL if it
- * takes fork_line(). Atomic context. With an entry the page stays locked until
- * that is stored, unless it is a value.
+ * takes fork_line(). Atomic context. If the entry is the line, the caller stores
+ * it and unlocks the page.
  */
 static void *fork_line_entry(struct fork *fork, pgoff_t index,
 			     struct pmon_line *line)
@@ -197,18 +224,31 @@ static void *fork_line_entry(struct fork *fork, pgoff_t index,
 		return NULL;
 	if (!pmon_share_has(line, fork->parent, index))
 		goto out;
-	/* A shared line is mapped nowhere: no one can write to it. */
-	if (pmon_line_shared(line) ||
-	    (PageDirty(page) && !pmon_line_pinned(line) && !page_mapped(page))) {
-		if (!pmon_share_add(line, fork->child, index,
-				    GFP_NOWAIT | __GFP_NOWARN))
-			return line;
-	} else if (!PageDirty(page) && line->remote) {
+	if (fork_way(line) == FORK_SHARE &&
+	    !pmon_share_add(line, fork->parent, fork->child, index,
+			    GFP_NOWAIT | __GFP_NOWARN))
+		return line;
+	if (fork_way(line) == FORK_ENTRY && line->remote)
 		entry = pmon_entry_remote(line->crc);
-	}
 out:
 	unlock_page(page);
 	return entry;
+}
+
+static int fork_line_shared(struct fork *fork, pgoff_t index,
+			    struct pmon_line *line)
+{
+	int ret = pmon_share_add(line, fork->parent, fork->child, index,
+				 GFP_KERNEL);
+
+	if (ret)
+		return ret;
+	ret = fork_give(fork, index, line);
+	if (ret)
+		pmon_share_leave(line, fork->child);
+	else
+		fork_shared(fork, line);
+	return ret;
 }
 
 /* A resident line. 1: look at the index again. */
@@ -223,17 +263,17 @@ static int fork_line(struct fork *fork, pgoff_t index, struct pmon_line *line)
 		unlock_page(page);
 		return 1;
 	}
-	if (!pmon_line_shared(line) && PageDirty(page) &&
-	    (pmon_line_pinned(line) || page_mapped(page)))
+	switch (fork_way(line)) {
+	case FORK_SHARE:
+		ret = fork_line_shared(fork, index, line);
+		break;
+	case FORK_ENTRY:
+		if (line->remote)
+			ret = fork_give(fork, index,
+					pmon_entry_remote(line->crc));
+		break;
+	case FORK_BOUNCE:
 		return fork_bounce(fork, line);
-	if (pmon_line_shared(line) || PageDirty(page)) {
-		ret = fork_give(fork, index, line);
-		if (!ret)
-			ret = pmon_share_add(line, fork->child, index, GFP_KERNEL);
-		if (ret)
-			xa_erase_bh(&fork->child->lines, index);
-	} else if (line->remote) {
-		ret = fork_give(fork, index, pmon_entry_remote(line->crc));
 	}
 	unlock_page(page);
 	return ret;
@@ -262,12 +302,15 @@ static int fork_entry(struct fork *fork, struct xa_state *to, pgoff_t index,
 	}
 	fork_step(to, index);
 	xas_store(to, entry);
-	if (entry == line && xas_error(to))
-		pmon_share_leave(line, fork->child);
-	if (entry == line)
+	if (entry == line) {
+		if (xas_error(to))
+			pmon_share_leave(line, fork->child);
+		else
+			fork_shared(fork, line);
 		unlock_page(line->page);
-	else if (!xas_error(to))
+	} else if (!xas_error(to)) {
 		fork->stored += pmon_entry_is_remote(entry);
+	}
 	return xas_error(to) ?: 1;
 }
 

@@ -111,13 +111,16 @@ const char *pmon_counter_name(enum pmon_counter counter);
  * @entry: line->sharers; the line's page lock
  * @space: not referenced: it takes itself off before it ends; NULL: not in use
  * @index: where the line is in @space->lines
- * @remote: @space's home has an older copy
+ * @remote: @space's home has a copy, by a clone at the latest
+ * @clean: which is equal to the page and has @crc
  */
 struct pmon_share {
 	struct list_head entry;
 	struct pmon_space *space;
 	pgoff_t index;
+	u32 crc;
 	bool remote;
+	bool clean;
 };
 
 /**
@@ -466,10 +469,12 @@ void pmon_clone_parent_ends(struct pmon_space *space);
 
 int pmon_share_init(void);
 void pmon_share_exit(void);
-int pmon_share_add(struct pmon_line *line, struct pmon_space *child,
-		   pgoff_t index, gfp_t gfp);
+int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
+		   struct pmon_space *child, pgoff_t index, gfp_t gfp);
 bool pmon_share_has(struct pmon_line *line, struct pmon_space *space,
 		    pgoff_t index);
+bool pmon_share_remote(struct pmon_line *line, struct pmon_space *space);
+bool pmon_share_clean(struct pmon_line *line, struct pmon_space *space, u32 *crc);
 bool pmon_share_leave(struct pmon_line *line, struct pmon_space *space);
 void pmon_share_move(struct pmon_line *line, struct pmon_space *space,
 		     pgoff_t index);

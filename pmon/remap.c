@@ -27,7 +27,7 @@ static bool rekey_line(struct pmon_space *space, pgoff_t from, pgoff_t to,
 		xa_store_bh(&space->lines, to, line, REKEY_GFP);
 		pmon_share_move(line, space, to);
 		xa_erase_bh(&space->lines, from);
-		*stored |= line->remote;
+		*stored |= pmon_share_remote(line, space);
 	}
 	unlock_page(page);
 	put_page(page);

@@ -2,16 +2,16 @@
 /*
  * Lines that several address spaces share after a fork.
  *
- * A dirty line is not copied by fork: parent and child both keep a pointer to
- * it in their space->lines. One of them, line->space, is the owner: page->mapping
+ * A line is not copied by fork: parent and child both keep a pointer to it in
+ * their space->lines. One of them, line->space, is the owner: page->mapping
  * and page->index are its, the evictor writes the line back for it. The others
  * are on line->sharers. While there are any, the page is mapped nowhere, so
  * whoever touches it comes here and takes a copy of his own; the last one left
  * simply has the line. A child that execs or exits at once costs no copy.
  *
  * Eviction of a shared line writes it back for its owner, whose entry becomes
- * "stored at home", and hands the line to the next sharer, dirty again: PageDirty,
- * line->remote and line->crc speak of the owner's home only.
+ * "stored at home", and hands the line to the next sharer: PageDirty, line->remote
+ * and line->crc speak of the owner's home only, struct pmon_share of its space's.
  *
  * Locks: everything about a shared line changes under its page lock. Discards
  * of shared lines therefore wait for transfers; those of others need not (see
@@ -62,16 +62,37 @@ bool pmon_share_has(struct pmon_line *line, struct pmon_space *space,
 }
 
 /*
- * pmon_share_add - fork: @child gets the line too
+ * pmon_share_clean - is what @space's home has equal to the page?
+ * @crc: its checksum, if so
+ * Context: page locked. @space is the owner or a sharer.
+ */
+bool pmon_share_clean(struct pmon_line *line, struct pmon_space *space, u32 *crc)
+{
+	struct pmon_share *share;
+
+	if (line->space == space) {
+		*crc = line->crc;
+		return line->remote && !PageDirty(line->page);
+	}
+	share = share_find(line, space);
+	*crc = share->crc;
+	return share->clean;
+}
+
+/*
+ * pmon_share_add - fork: @child gets the line of @parent too
  *
- * The caller stores the line in @child->lines before it unlocks the page.
+ * The caller stores the line in @child->lines before it unlocks the page. If the
+ * line is clean for @parent, its home's copy will be cloned for @child.
  * Context: page locked, mapped nowhere, nobody holds it; both mmap_locks held
  * for writing. Return: 0 or -ENOMEM.
  */
-int pmon_share_add(struct pmon_line *line, struct pmon_space *child,
-		   pgoff_t index, gfp_t gfp)
+int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
+		   struct pmon_space *child, pgoff_t index, gfp_t gfp)
 {
 	struct pmon_share *share = &line->share;
+	u32 crc;
+	bool clean = pmon_share_clean(line, parent, &crc);
 
 	if (share->space)
 		share = kmem_cache_alloc(share_cache, gfp);
@@ -79,7 +100,9 @@ int pmon_share_add(struct pmon_line *line, struct pmon_space *child,
 		return -ENOMEM;
 	share->space = child;
 	share->index = index;
-	share->remote = line->remote;
+	share->crc = crc;
+	share->clean = clean;
+	share->remote = clean || line->remote;
 	list_add_tail(&share->entry, &line->sharers);
 	pmon_count(shared_lines);
 	return 0;
@@ -108,10 +131,13 @@ static void share_inherit(struct pmon_line *line)
 	line->space = space;
 	xa_unlock_bh(&space->lines);
 	line->remote = heir->remote;
+	line->crc = heir->crc;
 	line->page->mapping = space->file->f_mapping;
 	line->page->index = heir->index;
-	/* Whatever the old owner's home has, the new one's has not. */
-	SetPageDirty(line->page);
+	if (heir->clean)
+		ClearPageDirty(line->page);
+	else
+		SetPageDirty(line->page);
 	share_free(line, heir);
 }
 
@@ -130,6 +156,16 @@ bool pmon_share_leave(struct pmon_line *line, struct pmon_space *space)
 	else
 		share_free(line, share_find(line, space));
 	return true;
+}
+
+/*
+ * pmon_share_remote - has @space's home a copy, perhaps an older one?
+ * Context: page locked. @space is the owner or a sharer.
+ */
+bool pmon_share_remote(struct pmon_line *line, struct pmon_space *space)
+{
+	return line->space == space ? line->remote :
+				      share_find(line, space)->remote;
 }
 
 /*
