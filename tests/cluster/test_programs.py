@@ -46,7 +46,7 @@ class Job(NamedTuple):
 
 
 ALL = [
-    Job("perl", "perl", "perl {jobs}/words.pl {}", (6_000, 60_000)),
+    Job("perl", "perl", "perl {jobs}/words.pl {}", (6_000, 25_000)),
     Job("sqlite3", "sqlite3",
         "(echo 'CREATE TABLE size(max); INSERT INTO size VALUES ({});'; "
         "cat {jobs}/sort.sql) | sqlite3 :memory:", (4_000, 20_000)),
