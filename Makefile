@@ -22,7 +22,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench-cost bench-threads bench-latency bench-fork check clean install
+.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench-cost bench-threads bench-latency bench-fork check semantics-table clean install
 
 all: modules userland
 
@@ -86,6 +86,10 @@ bench-threads: setup
 
 check: setup
 	@tests/check
+
+# docs/semantics.md says what the semantics suite checks.
+semantics-table:
+	@tests/semantics-table
 
 install: all
 	$(MAKE) -C $(KDIR) M=$(REPO) modules_install

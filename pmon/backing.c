@@ -99,11 +99,32 @@ void pmon_backing_add(struct pmon_space *space, pgoff_t first, pgoff_t last,
 	pmon_changes_forget_plain(&space->changes);
 }
 
-/* pmon_backing_remove - the range was unmapped */
+/* pmon_backing_remove - the range was unmapped, or begins as zeros */
 void pmon_backing_remove(struct pmon_space *space, pgoff_t first, pgoff_t last)
 {
-	if (!mtree_empty(&space->backing))
+	unsigned long index = first;
+
+	if (mt_find(&space->backing, &index, last))
 		backing_store(space, first, last, NULL);
+}
+
+/*
+ * pmon_backing_extend - what comes after @end shows more of the same file
+ * @first, @last: indexes right behind @end
+ *
+ * Context: mmap_lock held for writing; nothing is mapped in the range yet.
+ */
+void pmon_backing_extend(struct pmon_space *space, pgoff_t end, pgoff_t first,
+			 pgoff_t last)
+{
+	pgoff_t from = end, to = end;
+	struct pmon_backing *backing = pmon_backing_find(space, end, &from, &to);
+
+	if (backing)
+		pmon_backing_add(space, first, last, backing->file,
+				 first + backing->delta);
+	else
+		pmon_backing_remove(space, first, last);
 }
 
 /*
@@ -143,10 +164,29 @@ void pmon_backing_destroy(struct pmon_space *space)
 }
 
 /*
- * pmon_backing_fill - read one page of a file; the tail past its end is zero
- * Context: process; sleeps on the file's storage.
+ * As a fault of an ordinary mapping would: from the page cache, without the
+ * inode's lock. A task that writes to the file holds that lock on some file
+ * systems (XFS), and what it writes may be the page that is filled here.
  */
-int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page)
+static int fill_from_cache(struct file *file, pgoff_t file_page,
+			   struct page *page)
+{
+	struct address_space *mapping = file->f_mapping;
+	struct folio *folio;
+
+	if (!xa_load(&mapping->i_pages, file_page))
+		page_cache_sync_readahead(mapping, &file->f_ra, file, file_page,
+					  1);
+	folio = read_mapping_folio(mapping, file_page, file);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	copy_highpage(page, folio_file_page(folio, file_page));
+	folio_put(folio);
+	return 0;
+}
+
+/* What is not read by way of a page cache: tmpfs, DAX. */
+static int fill_by_read(struct file *file, pgoff_t file_page, struct page *page)
 {
 	loff_t pos = (loff_t)file_page << PAGE_SHIFT;
 	void *to = page_address(page);
@@ -163,4 +203,17 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page)
 	}
 	memset(to + done, 0, PAGE_SIZE - done);
 	return 0;
+}
+
+/*
+ * pmon_backing_fill - read one page of a file; the tail past its end is zero
+ * Context: process; sleeps on the file's storage.
+ */
+int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page)
+{
+	struct address_space *mapping = file->f_mapping;
+
+	if (mapping->a_ops->read_folio && !IS_DAX(mapping->host))
+		return fill_from_cache(file, file_page, page);
+	return fill_by_read(file, file_page, page);
 }

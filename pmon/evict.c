@@ -257,6 +257,19 @@ static unsigned int evict_line(struct pmon_budget *budget,
 {
 	struct page *page = line->page;
 
+	if (unlikely(READ_ONCE(line->locked))) {
+		pmon_count(locked_skips);
+		keep(line);
+		return 0;
+	}
+	if (unlikely(PageHWPoison(page))) {
+		if (pmon_line_shared(line)) {
+			keep(line);
+			return 0;
+		}
+		pmon_poison_evict(line);
+		return 1;
+	}
 	if (!force && pmon_order_spares(pmon_policy_now(),
 					folio_test_clear_referenced(page_folio(page)))) {
 		pmon_count(rotations);

@@ -133,6 +133,8 @@ static vm_fault_t fault_done(struct vm_fault *vmf, struct page *page)
 	 */
 	if (vmf->flags & FAULT_FLAG_WRITE)
 		SetPageDirty(page);
+	if (unlikely(vmf->vma->vm_flags & VM_LOCKED))
+		pmon_lock_line(pmon_page_line(page));
 	vmf->page = page;
 	return VM_FAULT_LOCKED;
 }
@@ -151,6 +153,13 @@ static vm_fault_t fault_shared(struct vm_fault *vmf, struct pmon_space *space,
 	/* Shared by others, after it was reused? */
 	if (xa_load(&space->lines, vmf->pgoff) != line)
 		goto out;
+	if (unlikely(PageHWPoison(page))) {
+		/* Replaces an entry that is there: allocates nothing. */
+		xa_store_bh(&space->lines, vmf->pgoff, PMON_ENTRY_POISONED,
+			    GFP_NOWAIT);
+		pmon_share_leave(line, space);
+		goto out;
+	}
 	copy = pmon_line_alloc(space->budget);
 	if (!copy) {
 		/* Not with the page locked: it may be what is to be evicted. */
@@ -178,6 +187,20 @@ out:
 	return ret;
 }
 
+/*
+ * The line's memory failed; page locked, our reference held. With a copy at the
+ * home nothing is lost.
+ */
+static vm_fault_t fault_poisoned(struct pmon_line *line)
+{
+	struct page *page = line->page;
+
+	/* First: else it is one that somebody still uses. */
+	put_page(page);
+	pmon_poison_evict(line);
+	return FAULT_AGAIN;
+}
+
 static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 				 struct pmon_line *line)
 {
@@ -203,6 +226,8 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 		put_page(page);
 		return FAULT_AGAIN;
 	}
+	if (unlikely(PageHWPoison(page)))
+		return fault_poisoned(line);
 	/*
 	 * The evictor reads "accessed" from what unmapping sets; start from
 	 * clear, see evict.c.
@@ -386,6 +411,8 @@ vm_fault_t pmon_fault(struct vm_fault *vmf)
 			ret = fault_resident(vmf, space, entry);
 		else if (pmon_entry_is_remote(entry))
 			ret = fault_remote(vmf, space, entry);
+		else if (entry == PMON_ENTRY_POISONED)
+			ret = VM_FAULT_HWPOISON;
 		else if (entry == PMON_ENTRY_LOST)
 			ret = fault_sigbus(vmf, space, "its page was stored there");
 		else

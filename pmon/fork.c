@@ -390,11 +390,12 @@ static int fork_home(struct fork *fork)
 				    fork->first, fork->last, fork->stored);
 }
 
-static int fork_copy(struct fork *fork)
+static int fork_part(struct fork *fork)
 {
 	struct pmon_space *parent = fork->parent;
 	int ret;
 
+	fork->stored = 0;
 	pmon_backing_copy(fork->child, parent, fork->first, fork->last, 0);
 	mutex_lock(&parent->stream_lock);
 	ret = fork_entries(fork);
@@ -420,6 +421,24 @@ static struct pmon_space *fork_child(struct pmon_space *parent,
 	if (!IS_ERR(child))
 		pmon_count(forks);
 	return child;
+}
+
+/* All of the VMA, but what the child gets as zeros. */
+static int fork_copy(struct fork *fork)
+{
+	pgoff_t next = fork->first, last = fork->last;
+	int ret = 0;
+
+	pmon_wipe_copy(fork->child, fork->parent, next, last, 0);
+	while (!ret && next <= last) {
+		fork->first = next;
+		fork->last = last;
+		if (!pmon_wipe_next(fork->parent, &fork->first, &fork->last))
+			break;
+		next = fork->last + 1;
+		ret = fork_part(fork);
+	}
+	return ret;
 }
 
 /*

@@ -10,8 +10,9 @@
  * has a space, since both hold module references. What is left is a task that
  * passed wants() just before its tag went; inside_begin/end count those.
  */
+#include <linux/binfmts.h>
 #include <linux/delay.h>
-#include <linux/magic.h>
+#include <linux/major.h>
 #include <linux/mman.h>
 #include <linux/mm.h>
 
@@ -47,6 +48,21 @@ static bool wants_vma(unsigned long vma, unsigned long arg1)
 	return pmon_vma_managed((struct vm_area_struct *)vma);
 }
 
+static bool wants_second_vma(unsigned long vmi, unsigned long vma)
+{
+	return wants_vma(vma, 0);
+}
+
+static bool wants_tagged(unsigned long arg0, unsigned long arg1)
+{
+	return pmon_tagged(current);
+}
+
+static bool wants_pool_page(unsigned long pfn, unsigned long arg1)
+{
+	return pmon_poison_ours(pfn);
+}
+
 static bool wants_source(unsigned long dst, unsigned long src)
 {
 	return pmon_vma_managed((struct vm_area_struct *)src);
@@ -58,21 +74,6 @@ static bool wants_vma_pointer(unsigned long vmap, unsigned long arg1)
 }
 
 /* ---- mmap, brk ---------------------------------------------------------------- */
-
-static bool manageable(struct file *file, vm_flags_t flags)
-{
-	/* Stacks that grow change vm_pgoff in place: never a file mapping. */
-	if (flags & (VM_SHARED | VM_MAYSHARE | VM_GROWSDOWN | VM_GROWSUP |
-		     VM_HUGETLB | VM_SPECIAL | VM_WIPEONFORK |
-		     SK_VM_SHADOW_STACK | SK_VM_DROPPABLE))
-		return false;
-	if (!file)
-		return true;
-	/* The rest is what pmon_backing_fill() can read by kernel_read(). */
-	return (flags & VM_WRITE) && S_ISREG(file_inode(file)->i_mode) &&
-	       file_inode(file)->i_sb->s_magic != HUGETLBFS_MAGIC &&
-	       file->f_op->read_iter && !file->f_op->read;
-}
 
 /* The space of current->mm, created if the process is tagged. */
 static struct pmon_space *current_space(void)
@@ -94,12 +95,60 @@ PMON_REPLACES(unsigned long, mmap_region, struct file *file, unsigned long addr,
 	      unsigned long len, vm_flags_t flags, unsigned long pgoff,
 	      struct list_head *uf);
 
-static unsigned long map_managed(struct pmon_space *space, unsigned long addr,
-				 unsigned long len, vm_flags_t flags,
-				 struct list_head *uf)
+/*
+ * pmon_map_managed - mmap_region() of memory that belongs to @space
+ *
+ * Context: mmap_lock held for writing. Return: address, -errno; -EAGAIN: it is
+ * to be locked and there is no room for that.
+ */
+unsigned long pmon_map_managed(struct pmon_space *space, unsigned long addr,
+			       unsigned long len, vm_flags_t flags,
+			       struct list_head *uf)
 {
-	return original_mmap_region(space->file, addr, len, flags | VM_SHARED,
-				    addr >> PAGE_SHIFT, uf);
+	pgoff_t first = addr >> PAGE_SHIFT;
+	pgoff_t last = ((addr + len) >> PAGE_SHIFT) - 1;
+	unsigned long ret;
+
+	if ((flags & VM_LOCKED) && !pmon_lock_room(space, len >> PAGE_SHIFT))
+		return -EAGAIN;
+	if (!pmon_limit_map(space->mm, flags, addr, addr + len))
+		return -ENOMEM;
+	ret = original_mmap_region(space->file, addr, len, flags | VM_SHARED,
+				   first, uf);
+	if (IS_ERR_VALUE(ret))
+		return ret;
+	pmon_limit_account(space->mm, flags, len >> PAGE_SHIFT);
+	/* What a failed mremap left; see pmon_remap_extend(). */
+	pmon_backing_remove(space, first, last);
+	pmon_wipe_clear(space, first, last);
+	return ret;
+}
+
+static bool is_dev_zero(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	return S_ISCHR(inode->i_mode) && inode->i_rdev == MKDEV(MEM_MAJOR, 5);
+}
+
+/* The file system maps it first: only so we learn what file is behind it. */
+static unsigned long map_file(struct pmon_space *space, struct file *file,
+			      unsigned long addr, unsigned long len,
+			      vm_flags_t flags, unsigned long pgoff,
+			      struct list_head *uf)
+{
+	unsigned long ret = original_mmap_region(file, addr, len, flags, pgoff,
+						 uf);
+	struct vm_area_struct *vma;
+	int err;
+
+	if (IS_ERR_VALUE(ret))
+		return ret;
+	vma = find_vma(current->mm, ret);
+	if (!pmon_manageable(vma->vm_file, vma->vm_flags))
+		return ret;
+	err = pmon_manage_file(space, vma, ret, ret + len, flags);
+	return err ?: ret;
 }
 
 static unsigned long map_or_not(struct file *file, unsigned long addr,
@@ -107,26 +156,23 @@ static unsigned long map_or_not(struct file *file, unsigned long addr,
 				unsigned long pgoff, struct list_head *uf)
 {
 	struct pmon_space *space;
-	unsigned long ret;
 
 	/* remap_file_pages(): for shared memory, which this is only in form. */
 	if (file && pmon_file_is_ours(file))
 		return -EINVAL;
+	if (file && is_dev_zero(file) && !(flags & VM_MAYSHARE))
+		file = NULL;
 	/* Beyond what the wire format can name: 5-level page tables. */
-	if (!manageable(file, flags) || addr + len > MMON_ADDR_MAX)
+	if (!pmon_manageable(file, flags) || addr + len > MMON_ADDR_MAX)
 		return original_mmap_region(file, addr, len, flags, pgoff, uf);
 	space = current_space();
 	if (!space)
 		return original_mmap_region(file, addr, len, flags, pgoff, uf);
 	if (IS_ERR(space))
 		return -ENOMEM;
-	ret = map_managed(space, addr, len, flags, uf);
-	if (IS_ERR_VALUE(ret) || !file)
-		return ret;
-	/* mmap_lock is held: nothing faults before the backing is known. */
-	pmon_backing_add(space, addr >> PAGE_SHIFT,
-			 ((addr + len) >> PAGE_SHIFT) - 1, file, pgoff);
-	return ret;
+	if (file)
+		return map_file(space, file, addr, len, flags, pgoff, uf);
+	return pmon_map_managed(space, addr, len, flags, uf);
 }
 
 static unsigned long new_mmap_region(struct file *file, unsigned long addr,
@@ -160,7 +206,7 @@ static int brk_managed(unsigned long addr, unsigned long len,
 	if (IS_ERR(space))
 		return -ENOMEM;
 	flags |= VM_DATA_DEFAULT_FLAGS | current->mm->def_flags;
-	ret = map_managed(space, addr, len, flags, NULL);
+	ret = pmon_map_managed(space, addr, len, flags, NULL);
 	return IS_ERR_VALUE(ret) ? (int)ret : 0;
 }
 
@@ -224,6 +270,8 @@ PMON_REPLACES(unsigned long, move_vma, struct vm_area_struct *vma,
 	      struct list_head *uf_unmap)
 {
 	struct pmon_space *space = pmon_vma_space(vma);
+	struct mm_struct *mm = vma->vm_mm;
+	vm_flags_t vm_flags = vma->vm_flags;
 	unsigned long ret;
 
 	/* Length 0 duplicates a shared mapping; this one is private. */
@@ -232,15 +280,36 @@ PMON_REPLACES(unsigned long, move_vma, struct vm_area_struct *vma,
 	atomic_inc(&inside);
 	space->move_from = old_addr;
 	space->move_len = old_len;
+	space->move_grow = new_len > old_len ? new_len - old_len : 0;
 	ret = original_move_vma(vma, old_addr, old_len, new_len, new_addr,
 				locked, flags, uf, uf_unmap);
 	space->move_len = 0;
+	if (!IS_ERR_VALUE(ret))
+		pmon_limit_account(mm, vm_flags, new_len >> PAGE_SHIFT);
 	atomic_dec(&inside);
 	return ret;
 }
 
 PMON_VARIANT(move_vma, "move_vma", wants_vma, NULL,
 	     "long unsigned int move_vma(struct vm_area_struct *, long unsigned int, long unsigned int, long unsigned int, long unsigned int, bool *, long unsigned int, struct vm_userfaultfd_ctx *, struct list_head *)");
+/* Growth is allowed; whether in place or by a move is not known yet. */
+PMON_REPLACES(struct vm_area_struct *, vma_to_resize, unsigned long addr,
+	      unsigned long old_len, unsigned long new_len, unsigned long flags)
+{
+	struct vm_area_struct *vma;
+
+	atomic_inc(&inside);
+	vma = original_vma_to_resize(addr, old_len, new_len, flags);
+	if (!IS_ERR(vma) && pmon_vma_managed(vma) && old_len &&
+	    new_len > old_len)
+		vma = pmon_remap_grow(vma, addr + old_len, addr + new_len,
+				      flags & (MREMAP_FIXED | MREMAP_DONTUNMAP));
+	atomic_dec(&inside);
+	return vma;
+}
+
+PMON_VARIANT(vma_to_resize, "vma_to_resize", wants_current, NULL,
+	     "struct vm_area_struct * vma_to_resize(long unsigned int, long unsigned int, long unsigned int, long unsigned int)");
 
 /*
  * No page table entries for move_page_tables() to move. The content follows in
@@ -297,41 +366,23 @@ PMON_VARIANT(copy_vma_5, "copy_vma", wants_vma_pointer, NULL,
 
 /* ---- madvise ----------------------------------------------------------------------- */
 
-/*
- * With mmap_lock held for writing, since a fault, a fork or an mremap between
- * the entries' going and the home's being told would see one without the other:
- * a child with an entry whose page is gone, a new page discarded for the old.
- */
-static void madvise_drop(struct mm_struct *mm, struct pmon_space *space,
-			 pgoff_t first, pgoff_t last)
-{
-	unsigned long index = first;
+PMON_REPLACES(int, do_madvise, struct mm_struct *mm, unsigned long start,
+	      size_t len_in, int behavior);
 
-	if (!xa_find(&space->lines, &index, last, XA_PRESENT))
-		return;
-	mmap_write_lock(mm);
-	if (pmon_discard_range(space, first, last))
-		pmon_changes_discard(&space->changes, first, last);
-	mmap_write_unlock(mm);
+/* To be called through a pointer, which original_*() cannot be. */
+static int do_madvise_itself(struct mm_struct *mm, unsigned long start,
+			     size_t len_in, int behavior)
+{
+	return original_do_madvise(mm, start, len_in, behavior);
 }
 
-PMON_REPLACES(int, do_madvise, struct mm_struct *mm, unsigned long start,
-	      size_t len_in, int behavior)
+static int new_do_madvise(struct mm_struct *mm, unsigned long start,
+			  size_t len_in, int behavior)
 {
-	struct pmon_space *space = pmon_space_of(mm);
-	unsigned long len = PAGE_ALIGN(len_in);
-	bool drop = behavior == MADV_DONTNEED || behavior == MADV_FREE ||
-		    behavior == MADV_DONTNEED_LOCKED;
 	int ret;
 
 	atomic_inc(&inside);
-	/* Lazy freeing is for anonymous VMAs; dropping at once is allowed. */
-	if (behavior == MADV_FREE)
-		behavior = MADV_DONTNEED;
-	ret = original_do_madvise(mm, start, len_in, behavior);
-	if (drop && len && ret != -EINVAL && space)
-		madvise_drop(mm, space, start >> PAGE_SHIFT,
-			     ((start + len) >> PAGE_SHIFT) - 1);
+	ret = pmon_advise(mm, start, len_in, behavior, do_madvise_itself);
 	atomic_dec(&inside);
 	return ret;
 }
@@ -339,12 +390,212 @@ PMON_REPLACES(int, do_madvise, struct mm_struct *mm, unsigned long start,
 PMON_VARIANT(do_madvise, "do_madvise", wants_mm, NULL,
 	     "int do_madvise(struct mm_struct *, long unsigned int, size_t, int)");
 
+/* ---- mprotect, mlock, limits --------------------------------------------------------- */
+
+/* mprotect() of what is managed: does it become data, or cease to be? */
+static bool protect_allowed(struct vm_area_struct *vma, unsigned long nr,
+			    vm_flags_t flags)
+{
+	return !pmon_vma_managed(vma) || (vma->vm_flags & VM_WRITE) ||
+	       pmon_limit_grow(vma->vm_mm, flags, nr);
+}
+
+static void protect_account(struct mm_struct *mm, vm_flags_t old,
+			    vm_flags_t new, unsigned long nr)
+{
+	pmon_limit_account(mm, old, -nr);
+	pmon_limit_account(mm, new, nr);
+}
+
+/* 0: done; 1: not ours. */
+static int protect_managed(struct vm_area_struct *vma,
+			   struct vm_area_struct **pprev, unsigned long start,
+			   unsigned long end, vm_flags_t flags)
+{
+	struct pmon_space *space;
+	int ret;
+
+	if (!pmon_protect_wanted(vma, start, end, flags))
+		return 1;
+	space = current_space();
+	if (!space)
+		return 1;
+	if (IS_ERR(space))
+		return -ENOMEM;
+	ret = pmon_manage_file(space, vma, start, end, flags);
+	if (!ret)
+		*pprev = find_vma(current->mm, start);
+	return ret;
+}
+
+PMON_REPLACES(int, mprotect_fixup, struct vma_iterator *vmi,
+	      struct mmu_gather *tlb, struct vm_area_struct *vma,
+	      struct vm_area_struct **pprev, unsigned long start,
+	      unsigned long end, unsigned long flags)
+{
+	bool managed = pmon_vma_managed(vma);
+	unsigned long nr = (end - start) >> PAGE_SHIFT;
+	struct mm_struct *mm = vma->vm_mm;
+	vm_flags_t old = vma->vm_flags;
+	int ret;
+
+	if (!protect_allowed(vma, nr, flags))
+		return -ENOMEM;
+	atomic_inc(&inside);
+	ret = protect_managed(vma, pprev, start, end, flags);
+	if (ret == 1) {
+		ret = original_mprotect_fixup(vmi, tlb, vma, pprev, start, end,
+					      flags);
+		if (managed && !ret)
+			protect_account(mm, old, flags, nr);
+	} else if (!ret) {
+		/* The caller goes on behind the new VMA. */
+		mas_set(&vmi->mas, start);
+		mas_walk(&vmi->mas);
+	}
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(mprotect_fixup, "mprotect_fixup", wants_mapping, NULL,
+	     "int mprotect_fixup(struct vma_iterator *, struct mmu_gather *, struct vm_area_struct *, struct vm_area_struct **, long unsigned int, long unsigned int, long unsigned int)");
+
+PMON_REPLACES(int, mprotect_fixup_6, struct mmu_gather *tlb,
+	      struct vm_area_struct *vma, struct vm_area_struct **pprev,
+	      unsigned long start, unsigned long end, unsigned long flags)
+{
+	bool managed = pmon_vma_managed(vma);
+	unsigned long nr = (end - start) >> PAGE_SHIFT;
+	struct mm_struct *mm = vma->vm_mm;
+	vm_flags_t old = vma->vm_flags;
+	int ret;
+
+	if (!protect_allowed(vma, nr, flags))
+		return -ENOMEM;
+	atomic_inc(&inside);
+	ret = protect_managed(vma, pprev, start, end, flags);
+	if (ret == 1) {
+		ret = original_mprotect_fixup_6(tlb, vma, pprev, start, end,
+						flags);
+		if (managed && !ret)
+			protect_account(mm, old, flags, nr);
+	}
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(mprotect_fixup_6, "mprotect_fixup", wants_mapping, NULL,
+	     "int mprotect_fixup(struct mmu_gather *, struct vm_area_struct *, struct vm_area_struct **, long unsigned int, long unsigned int, long unsigned int)");
+
+static bool lock_refused(struct vm_area_struct *vma, unsigned long start,
+			 unsigned long end, vm_flags_t flags)
+{
+	return (flags & VM_LOCKED) && !(vma->vm_flags & VM_LOCKED) &&
+	       !pmon_lock_room(pmon_vma_space(vma), (end - start) >> PAGE_SHIFT);
+}
+
+PMON_REPLACES(int, mlock_fixup, struct vma_iterator *vmi,
+	      struct vm_area_struct *vma, struct vm_area_struct **prev,
+	      unsigned long start, unsigned long end, vm_flags_t flags)
+{
+	struct pmon_space *space = pmon_vma_space(vma);
+	int ret = -ENOMEM;
+
+	atomic_inc(&inside);
+	if (lock_refused(vma, start, end, flags))
+		*prev = vma;
+	else
+		ret = original_mlock_fixup(vmi, vma, prev, start, end, flags);
+	if (!ret)
+		pmon_lock_range(space, start >> PAGE_SHIFT,
+				(end >> PAGE_SHIFT) - 1, flags & VM_LOCKED);
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(mlock_fixup, "mlock_fixup", wants_second_vma, NULL,
+	     "int mlock_fixup(struct vma_iterator *, struct vm_area_struct *, struct vm_area_struct **, long unsigned int, long unsigned int, vm_flags_t)");
+
+PMON_REPLACES(int, mlock_fixup_5, struct vm_area_struct *vma,
+	      struct vm_area_struct **prev, unsigned long start,
+	      unsigned long end, vm_flags_t flags)
+{
+	struct pmon_space *space = pmon_vma_space(vma);
+	int ret = -ENOMEM;
+
+	atomic_inc(&inside);
+	if (lock_refused(vma, start, end, flags))
+		*prev = vma;
+	else
+		ret = original_mlock_fixup_5(vma, prev, start, end, flags);
+	if (!ret)
+		pmon_lock_range(space, start >> PAGE_SHIFT,
+				(end >> PAGE_SHIFT) - 1, flags & VM_LOCKED);
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(mlock_fixup_5, "mlock_fixup", wants_vma, NULL,
+	     "int mlock_fixup(struct vm_area_struct *, struct vm_area_struct **, long unsigned int, long unsigned int, vm_flags_t)");
+
+/* mlockall() ignores what mlock_fixup() says of single mappings. */
+PMON_REPLACES(int, apply_mlockall_flags, int flags)
+{
+	struct pmon_space *space = pmon_space_of(current->mm);
+	int ret = -ENOMEM;
+
+	atomic_inc(&inside);
+	if (!(flags & MCL_CURRENT) ||
+	    pmon_lock_room(space, pmon_lock_pages(current->mm)))
+		ret = original_apply_mlockall_flags(flags);
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(apply_mlockall_flags, "apply_mlockall_flags", wants_current, NULL,
+	     "int apply_mlockall_flags(int)");
+
+/* ---- exec, memory that fails ----------------------------------------------------------- */
+
+/* Behind it the new mm is in place and the new privileges are known. */
+PMON_REPLACES(int, begin_new_exec, struct linux_binprm *bprm)
+{
+	int ret;
+
+	atomic_inc(&inside);
+	ret = original_begin_new_exec(bprm);
+	if (!ret && bprm->secureexec) {
+		pr_info_ratelimited("%s[%d]: gains privileges by exec, no longer managed\n",
+				    current->comm, task_tgid_nr(current));
+		pmon_tag_drop_current();
+	}
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(begin_new_exec, "begin_new_exec", wants_tagged, NULL,
+	     "int begin_new_exec(struct linux_binprm *)");
+
+PMON_REPLACES(int, memory_failure, unsigned long pfn, int flags)
+{
+	int ret;
+
+	atomic_inc(&inside);
+	ret = pmon_poison_page(pfn, flags);
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(memory_failure, "memory_failure", wants_pool_page, NULL,
+	     "int memory_failure(long unsigned int, int)");
+
 /* ---- munmap, exit ------------------------------------------------------------------- */
 
 static void forget_range(struct pmon_space *space, pgoff_t first, pgoff_t last)
 {
 	pmon_discard_range(space, first, last);
 	pmon_backing_remove(space, first, last);
+	pmon_wipe_clear(space, first, last);
 	pmon_changes_unmap(&space->changes, first, last);
 }
 
@@ -361,9 +612,13 @@ PMON_REPLACES(void, unmap_region, struct mm_struct *mm, struct maple_tree *mt,
 
 	atomic_inc(&inside);
 	original_unmap_region(mm, mt, vma, prev, next, start, end);
-	if (space)
+	if (space) {
+		/* A mapping that failed half-way was not counted yet. */
+		if (mt != &mm->mm_mt)
+			pmon_limit_unmapped(mm, mt);
 		forget_range(space, start >> PAGE_SHIFT,
 			     (end >> PAGE_SHIFT) - 1);
+	}
 	atomic_dec(&inside);
 }
 
@@ -398,6 +653,7 @@ PMON_REPLACES(void, vms_complete_munmap_vmas, struct vma_munmap_struct *vms,
 	atomic_inc(&inside);
 	/* Both are 0 where a new mapping replaces nothing. */
 	if (space && start < end) {
+		pmon_limit_unmapped(current->mm, mas_detach->tree);
 		unmap_mapping_pages(space->file->f_mapping, first,
 				    (end - start) >> PAGE_SHIFT, false);
 		forget_range(space, first, (end >> PAGE_SHIFT) - 1);
@@ -431,10 +687,16 @@ static struct pmon_hook hooks[] = {
 	PMON_HOOK("fork", &variant_copy_page_range),
 	PMON_HOOK("mremap, what moves", &variant_move_vma),
 	PMON_HOOK("mremap, the new VMA", &variant_copy_vma, &variant_copy_vma_5),
+	PMON_HOOK("mremap, growth", &variant_vma_to_resize),
 	PMON_HOOK("madvise", &variant_do_madvise),
+	PMON_HOOK("mprotect", &variant_mprotect_fixup, &variant_mprotect_fixup_6),
+	PMON_HOOK("mlock", &variant_mlock_fixup, &variant_mlock_fixup_5),
+	PMON_HOOK("mlockall", &variant_apply_mlockall_flags),
 	PMON_HOOK("munmap", &variant_vms_complete_munmap_vmas,
 		  &variant_unmap_region),
 	PMON_HOOK("exit", &variant_exit_mmap),
+	PMON_HOOK("exec", &variant_begin_new_exec),
+	PMON_HOOK("memory failure", &variant_memory_failure),
 };
 
 int pmon_intercept_init(void)

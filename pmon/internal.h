@@ -19,6 +19,7 @@
  *   value REMOTE   stored at the home; carries the page's crc32c
  *   value LOST     was stored at a home that died: SIGBUS
  *   value UNREAD   the mapped file could not be read: SIGBUS
+ *   value POISONED the page's memory failed: SIGBUS
  *
  * Lock order
  *   mmap_lock                     (core mm; never taken by the evictor)
@@ -78,7 +79,8 @@ struct pmon_threads;
 	X(changes_sent) X(discards) X(moves) X(sigbus) X(spaces_lost)	\
 	X(tags) X(tag_failures) X(late_pages)				\
 	X(prefetch_issued) X(prefetch_used) X(prefetch_wasted)		\
-	X(prefetch_late) X(prefetch_requests) X(prefetch_skips)
+	X(prefetch_late) X(prefetch_requests) X(prefetch_skips)		\
+	X(tags_dropped) X(locked_skips) X(poisoned)
 
 enum pmon_counter {
 #define X(name) PMON_CTR_##name,
@@ -137,6 +139,7 @@ struct pmon_share {
  * @io: under xa_lock: the page lock is held by a transfer
  * @detached: under xa_lock: discarded while @io; its completion frees it
  * @prefetched: nobody has touched it since it was prefetched; page lock
+ * @locked: mlock() holds it: it is not evicted; changed by xchg()
  * @retries: fetch attempts that failed the checksum
  * @call, @fetch, @sge: the fetch that fills it
  */
@@ -153,6 +156,7 @@ struct pmon_line {
 	bool io;
 	bool detached;
 	bool prefetched;
+	bool locked;
 	u8 retries;
 	struct {
 		struct mmon_fetch head;
@@ -176,6 +180,7 @@ void pmon_line_setup(struct pmon_line *line, struct pmon_space *space,
 		     pgoff_t index);
 void pmon_line_release(struct pmon_line *line);
 struct lite_sge pmon_line_sge(struct pmon_line *line);
+struct pmon_line *pmon_pool_line(struct page *page);
 
 static inline struct pmon_line *pmon_page_line(struct page *page)
 {
@@ -211,6 +216,7 @@ static inline bool pmon_line_shared(const struct pmon_line *line)
 
 #define PMON_ENTRY_LOST		xa_mk_value(1)
 #define PMON_ENTRY_UNREAD	xa_mk_value(3)
+#define PMON_ENTRY_POISONED	xa_mk_value(5)
 /* Never stored: a transfer that failed for now leaves the index absent. */
 #define PMON_ENTRY_ABSENT	xa_mk_value(4)
 
@@ -246,6 +252,7 @@ struct pmon_flush;
  * @low, @high: the evictor starts below @low free lines, stops at @high
  * @order: in which lines are replaced; @lru_lock
  * @age_chunk: pages that LRU unmaps at once, a power of two
+ * @locked: lines that mlock() holds
  * @free_wait: faults waiting for a line
  * @stalled: why the evictor has made no room for a long time
  * @refused: a flush of this round was refused; the evictor's own
@@ -262,6 +269,7 @@ struct pmon_budget {
 	unsigned long peak;
 	spinlock_t lru_lock;		/* protects order and its lines' entry */
 	struct pmon_order order;
+	atomic_long_t locked;
 	wait_queue_head_t free_wait;
 	enum pmon_stall stalled;
 	bool refused;
@@ -368,6 +376,7 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  * @file: pseudo file whose mapping all managed VMAs map
  * @lines: see the head of this file; XA_FLAGS_LOCK_BH
  * @backing: maple tree, index -> struct pmon_backing
+ * @wiped: maple tree of the ranges that a child gets as zeros
  * @home: node id of the memory host; 0: not chosen yet. Written once under
  *	stream_lock.
  * @lost: the home died; any access that needs it gets SIGBUS
@@ -376,7 +385,8 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  * @origin, @clones, @clone_work: fork's promises, see clone.c
  * @threads: what is known of its threads' accesses (prefetch.c); NULL before the
  *	first miss
- * @move_from, @move_to, @move_len: mremap under way, between new_move_vma() and the
+ * @move_from, @move_to, @move_len, @move_grow: mremap under way, between
+ *	new_move_vma() and the
  *	mremap callback; mmap_lock held for writing
  */
 struct pmon_space {
@@ -391,6 +401,7 @@ struct pmon_space {
 	struct xarray lines;
 	struct maple_tree backing;
 	struct list_head backings;
+	struct maple_tree wiped;
 	struct pmon_changes changes;
 	struct mutex stream_lock;	/* across RPCs: see the head */
 	struct lite_peer *home;
@@ -404,6 +415,7 @@ struct pmon_space {
 	unsigned long move_from;
 	unsigned long move_to;
 	unsigned long move_len;
+	unsigned long move_grow;
 	atomic_long_t resident;
 	struct rcu_work free_work;
 	struct pmon_threads *threads;
@@ -510,6 +522,8 @@ void pmon_backing_remove(struct pmon_space *space, pgoff_t first, pgoff_t last);
 void pmon_backing_copy(struct pmon_space *to, struct pmon_space *from,
 		       pgoff_t first, pgoff_t last, long shift);
 void pmon_backing_destroy(struct pmon_space *space);
+void pmon_backing_extend(struct pmon_space *space, pgoff_t end, pgoff_t first,
+			 pgoff_t last);
 int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
 
 /* ---- flush.c --------------------------------------------------------------- */
@@ -552,6 +566,61 @@ void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 		      unsigned long nr);
 int pmon_mremap(struct vm_area_struct *vma);
 
+struct vm_area_struct *pmon_remap_grow(struct vm_area_struct *vma,
+				       unsigned long end, unsigned long new_end,
+				       bool move);
+void pmon_remap_extend(struct pmon_space *space, pgoff_t end, pgoff_t first,
+		       pgoff_t last);
+
+/* ---- advise.c: madvise --------------------------------------------------------- */
+
+typedef int (*pmon_advise_fn)(struct mm_struct *mm, unsigned long start,
+			      size_t len_in, int behavior);
+
+int pmon_advise(struct mm_struct *mm, unsigned long start, size_t len_in,
+		int behavior, pmon_advise_fn original);
+
+/* ---- wipe.c: MADV_WIPEONFORK ------------------------------------------------- */
+
+void pmon_wipe_set(struct pmon_space *space, pgoff_t first, pgoff_t last);
+void pmon_wipe_clear(struct pmon_space *space, pgoff_t first, pgoff_t last);
+void pmon_wipe_copy(struct pmon_space *to, struct pmon_space *from,
+		    pgoff_t first, pgoff_t last, long shift);
+void pmon_wipe_extend(struct pmon_space *space, pgoff_t end, pgoff_t first,
+		      pgoff_t last);
+bool pmon_wipe_next(struct pmon_space *space, pgoff_t *first, pgoff_t *last);
+
+/* ---- limit.c: RLIMIT_DATA ------------------------------------------------------- */
+
+bool pmon_limit_grow(struct mm_struct *mm, vm_flags_t flags, unsigned long nr);
+bool pmon_limit_map(struct mm_struct *mm, vm_flags_t flags, unsigned long start,
+		    unsigned long end);
+void pmon_limit_account(struct mm_struct *mm, vm_flags_t flags, long nr);
+void pmon_limit_unmapped(struct mm_struct *mm, struct maple_tree *detached);
+
+/* ---- lock.c: mlock ------------------------------------------------------------- */
+
+bool pmon_lock_room(struct pmon_space *space, unsigned long nr);
+unsigned long pmon_lock_pages(struct mm_struct *mm);
+void pmon_lock_range(struct pmon_space *space, pgoff_t first, pgoff_t last,
+		     bool lock);
+void pmon_lock_line(struct pmon_line *line);
+void pmon_unlock_line(struct pmon_line *line);
+
+/* ---- poison.c: memory that fails ------------------------------------------------ */
+
+bool pmon_poison_ours(unsigned long pfn);
+int pmon_poison_page(unsigned long pfn, int flags);
+void pmon_poison_evict(struct pmon_line *line);
+
+/* ---- protect.c: private file mappings ------------------------------------------- */
+
+bool pmon_manageable(struct file *file, vm_flags_t flags);
+bool pmon_protect_wanted(struct vm_area_struct *vma, unsigned long start,
+			 unsigned long end, vm_flags_t flags);
+int pmon_manage_file(struct pmon_space *space, struct vm_area_struct *vma,
+		     unsigned long start, unsigned long end, vm_flags_t flags);
+
 /* ---- tag.c ----------------------------------------------------------------- */
 
 int pmon_tag_init(void);
@@ -559,9 +628,13 @@ void pmon_tag_exit(void);
 int pmon_tag_current(struct pmon_budget *budget);
 bool pmon_tagged(struct task_struct *task);
 struct pmon_budget *pmon_tag_budget(struct task_struct *task);
+void pmon_tag_drop_current(void);
 
 /* ---- hook.c, intercept.c ---------------------------------------------------- */
 
+unsigned long pmon_map_managed(struct pmon_space *space, unsigned long addr,
+			       unsigned long len, vm_flags_t flags,
+			       struct list_head *uf);
 int pmon_intercept_init(void);
 void pmon_intercept_exit(void);
 

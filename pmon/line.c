@@ -7,9 +7,11 @@
  * discarded line (a direct I/O under way, a pipe it was spliced into) keep it
  * on the zombie list, charged to nobody, until they let go.
  *
+ * A page whose memory failed leaves the pool for good when its line is free.
+ *
  * Exactness: lines in = lines out. pool.lock covers the free list, the zombie
- * list and every budget's used count, so that sum(used) + free + zombies is
- * the size of the pool whenever the lock is not held.
+ * list and every budget's used count, so that sum(used) + free + zombies +
+ * poisoned is the size of the pool whenever the lock is not held.
  */
 #include <linux/vmalloc.h>
 
@@ -23,6 +25,7 @@ static struct {
 	struct list_head zombies;
 	unsigned long nr_free;
 	unsigned long nr_zombies;
+	unsigned long nr_poisoned;
 	unsigned long total;
 	unsigned long peak;
 	struct pmon_line *lines;
@@ -32,7 +35,7 @@ static struct {
 
 unsigned long pmon_pool_total(void)
 {
-	return pool.total;
+	return pool.total - READ_ONCE(pool.nr_poisoned);
 }
 
 unsigned long pmon_pool_free(void)
@@ -55,6 +58,32 @@ struct lite_sge pmon_line_sge(struct pmon_line *line)
 bool pmon_budget_may_alloc(struct pmon_budget *budget)
 {
 	return READ_ONCE(budget->used) < budget->limit && READ_ONCE(pool.nr_free);
+}
+
+/* pmon_pool_line - the line whose page this is; NULL if it is none of ours */
+struct pmon_line *pmon_pool_line(struct page *page)
+{
+	unsigned long offset = page_private(page) - (unsigned long)pool.lines;
+	struct pmon_line *line;
+
+	if (offset >= pool.total * sizeof(*line) || offset % sizeof(*line))
+		return NULL;
+	line = &pool.lines[offset / sizeof(*line)];
+	return line->page == page ? line : NULL;
+}
+
+/* What failed while it was free, and is next, goes for good. pool.lock held. */
+static void drop_poisoned(void)
+{
+	struct pmon_line *line;
+
+	while ((line = list_first_entry_or_null(&pool.free, struct pmon_line,
+						entry)) &&
+	       unlikely(PageHWPoison(line->page))) {
+		list_del_init(&line->entry);
+		pool.nr_free--;
+		pool.nr_poisoned++;
+	}
 }
 
 /* The head of the free list becomes @budget's. pool.lock held. */
@@ -92,6 +121,7 @@ struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
 	bool low;
 
 	spin_lock_bh(&pool.lock);
+	drop_poisoned();
 	if (budget->used < budget->limit && pool.nr_free)
 		line = take_line(budget);
 	low = lines_below(budget, budget->low, 16);
@@ -129,6 +159,7 @@ struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget)
 	bool low;
 
 	spin_lock_bh(&pool.lock);
+	drop_poisoned();
 	/* A stale faulter may have the first page locked, for a moment. */
 	if (pmon_budget_spare(budget) &&
 	    trylock_page(list_first_entry(&pool.free, struct pmon_line,
@@ -150,7 +181,9 @@ static void line_return(struct pmon_line *line)
 	spin_lock_bh(&pool.lock);
 	budget->used--;
 	line->budget = NULL;
-	if (zombie) {
+	if (unlikely(PageHWPoison(line->page)) && !zombie) {
+		pool.nr_poisoned++;
+	} else if (zombie) {
 		list_add_tail(&line->entry, &pool.zombies);
 		pool.nr_zombies++;
 	} else {
@@ -209,6 +242,7 @@ void pmon_line_release(struct pmon_line *line)
 		line->prefetched = false;
 		pmon_count(prefetch_wasted);
 	}
+	pmon_unlock_line(line);
 	atomic_long_dec(&line->space->resident);
 	line->space = NULL;
 	line->remote = false;
@@ -233,8 +267,13 @@ static void zombie_work(struct work_struct *work)
 	list_for_each_entry_safe(line, next, &pool.zombies, entry) {
 		if (pmon_line_pinned(line))
 			continue;
-		list_move(&line->entry, &pool.free);
 		pool.nr_zombies--;
+		if (unlikely(PageHWPoison(line->page))) {
+			list_del_init(&line->entry);
+			pool.nr_poisoned++;
+			continue;
+		}
+		list_move(&line->entry, &pool.free);
 		pool.nr_free++;
 	}
 	left = pool.nr_zombies;
@@ -323,9 +362,13 @@ out:
 void pmon_pool_exit(void)
 {
 	cancel_delayed_work_sync(&pool.zombie_work);
-	if (pool.nr_free + pool.nr_zombies != pool.total)
+	if (pool.nr_free + pool.nr_zombies + pool.nr_poisoned != pool.total)
 		pr_warn("pool: %lu of %lu lines came back\n",
-			pool.nr_free + pool.nr_zombies, pool.total);
+			pool.nr_free + pool.nr_zombies + pool.nr_poisoned,
+			pool.total);
+	if (pool.nr_poisoned)
+		pr_info("pool: the memory of %lu lines had failed\n",
+			pool.nr_poisoned);
 	lite_region_destroy(pool.region);
 	pool_free_pages();
 }

@@ -64,9 +64,52 @@ void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 		cond_resched();
 	}
 	pmon_backing_copy(space, space, from, last, (long)(to - from));
+	pmon_wipe_copy(space, space, from, last, (long)(to - from));
 	pmon_changes_move(&space->changes, from, last, to, stored);
 	mutex_unlock(&space->stream_lock);
 	pmon_count(moves);
+}
+
+/*
+ * pmon_remap_extend - the mapping that ends at index @end grows to @last
+ *
+ * Context: mmap_lock held for writing, nothing is mapped in [@first, @last].
+ * What is set here does no harm if the growing fails: a new mapping starts
+ * from nothing.
+ */
+void pmon_remap_extend(struct pmon_space *space, pgoff_t end, pgoff_t first,
+		       pgoff_t last)
+{
+	pmon_backing_extend(space, end, first, last);
+	pmon_wipe_extend(space, end, first, last);
+}
+
+/*
+ * pmon_remap_grow - mremap() is about to grow a mapping
+ * @vma: what vma_to_resize() returned
+ * @end, @new_end: the old and the new end, if it can grow in place
+ * @move: it is moved in any case
+ *
+ * Context: mmap_lock held for writing. Return: @vma or ERR_PTR().
+ */
+struct vm_area_struct *pmon_remap_grow(struct vm_area_struct *vma,
+				       unsigned long end, unsigned long new_end,
+				       bool move)
+{
+	unsigned long nr = (new_end - end) >> PAGE_SHIFT;
+	struct pmon_space *space = pmon_vma_space(vma);
+
+	if ((vma->vm_flags & VM_LOCKED) && !pmon_lock_room(space, nr))
+		return ERR_PTR(-EAGAIN);
+	if (!pmon_limit_grow(vma->vm_mm, vma->vm_flags, nr))
+		return ERR_PTR(-ENOMEM);
+	if (move || end != vma->vm_end || new_end > TASK_SIZE ||
+	    find_vma_intersection(vma->vm_mm, end, new_end))
+		return vma;
+	pmon_remap_extend(space, (end >> PAGE_SHIFT) - 1, end >> PAGE_SHIFT,
+			  (new_end >> PAGE_SHIFT) - 1);
+	pmon_limit_account(vma->vm_mm, vma->vm_flags, nr);
+	return vma;
 }
 
 /* pmon_mremap - vm_operations_struct::mremap */
@@ -74,9 +117,15 @@ int pmon_mremap(struct vm_area_struct *vma)
 {
 	struct pmon_space *space = pmon_vma_space(vma);
 
-	if (space->move_len)
-		pmon_remap_range(space, space->move_from >> PAGE_SHIFT,
-				 space->move_to >> PAGE_SHIFT,
-				 space->move_len >> PAGE_SHIFT);
+	pgoff_t end = (space->move_to + space->move_len) >> PAGE_SHIFT;
+
+	if (!space->move_len)
+		return 0;
+	pmon_remap_range(space, space->move_from >> PAGE_SHIFT,
+			 space->move_to >> PAGE_SHIFT,
+			 space->move_len >> PAGE_SHIFT);
+	if (space->move_grow)
+		pmon_remap_extend(space, end - 1, end,
+				  end + (space->move_grow >> PAGE_SHIFT) - 1);
 	return 0;
 }

@@ -125,6 +125,8 @@ static void share_inherit(struct pmon_line *line)
 	struct pmon_space *space = heir->space;
 
 	WARN_ON_ONCE(space->budget != line->budget);
+	/* mlock() was the old owner's; the new one's faults lock again. */
+	pmon_unlock_line(line);
 	atomic_long_dec(&line->space->resident);
 	atomic_long_inc(&space->resident);
 	xa_lock_bh(&space->lines);

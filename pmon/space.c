@@ -162,6 +162,7 @@ static void space_free_work(struct work_struct *work)
 	WARN_ON_ONCE(atomic_long_read(&space->resident));
 	xa_destroy(&space->lines);
 	pmon_backing_destroy(space);
+	mtree_destroy(&space->wiped);
 	pmon_changes_destroy(&space->changes);
 	kfree(space->threads);
 	pmon_budget_put(space->budget);
@@ -204,6 +205,7 @@ static struct pmon_space *space_alloc(struct mm_struct *mm)
 	xa_init_flags(&space->lines, XA_FLAGS_LOCK_BH);
 	mt_init_flags(&space->backing, PMON_TREE_FLAGS);
 	INIT_LIST_HEAD(&space->backings);
+	mt_init_flags(&space->wiped, PMON_TREE_FLAGS);
 	pmon_changes_init(&space->changes);
 	mutex_init(&space->stream_lock);
 	INIT_RCU_WORK(&space->free_work, space_free_work);

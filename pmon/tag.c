@@ -122,6 +122,19 @@ int pmon_tag_current(struct pmon_budget *budget)
 	return tag_add(current, budget, GFP_KERNEL);
 }
 
+/*
+ * pmon_tag_drop_current - the calling process is no longer tagged
+ *
+ * For exec of a program that gains privileges: what it keeps in memory is not
+ * its user's to send to other hosts. Context: exec, one thread is left, and its
+ * new mm has no managed mapping yet.
+ */
+void pmon_tag_drop_current(void)
+{
+	tag_remove(current->signal);
+	pmon_count(tags_dropped);
+}
+
 /* sched_process_fork: the child exists and does not run yet. */
 static void on_fork(void *unused, struct task_struct *parent,
 		    struct task_struct *child)

@@ -24,6 +24,12 @@ def test_gate(gate):
     assert result.returncode == 0, result.stdout
 
 
+def test_semantics_table():
+    """docs/semantics.md says what the suite checks."""
+    result = run("./semantics-table", "--check")
+    assert result.returncode == 0, result.stdout
+
+
 def test_units():
     result = run("make", "-s", "-C", "unit", "run")
     assert result.returncode == 0, result.stdout[-8000:]

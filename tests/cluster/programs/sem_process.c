@@ -17,16 +17,6 @@
 
 extern char **environ;
 
-/* A child's verdict is its exit code: its text is in shared memory. */
-#define EXPECT_CHILD(pid) do {						\
-	int code_ = reap(pid);						\
-	if (code_ != OK) {						\
-		if (code_ != BAD)					\
-			detail("line %d: child ended with %d", __LINE__, code_); \
-		return BAD;						\
-	}								\
-} while (0)
-
 /* Two pipes to take turns with a child, through descriptors of the test. */
 struct turns {
 	int to_child[2], to_parent[2];
@@ -513,21 +503,37 @@ static int core_dump(void)
 }
 
 const struct check process_checks[] = {
-	{ "fork_isolated", fork_isolated },
-	{ "fork_of_fork", fork_of_fork },
-	{ "fork_untouched", fork_untouched },
-	{ "fork_many", fork_many },
-	{ "vfork", vfork_shares },
-	{ "posix_spawn", spawn },
-	{ "fork_exec", fork_exec },
-	{ "threads", threads },
-	{ "futex_private", futex_private },
-	{ "futex_shared", futex_shared },
-	{ "signal_stack", signal_stack },
-	{ "process_vm", process_vm },
-	{ "ptrace", ptrace_words },
-	{ "proc_mem", proc_mem },
-	{ "proc_mem_force", proc_mem_force },
-	{ "core_dump", core_dump },
-	{ NULL, NULL }
+	SAME("fork_isolated", fork_isolated,
+	     "`fork`: parent and child do not see each other's writes"),
+	SAME("fork_of_fork", fork_of_fork,
+	     "`fork` in a child, four deep"),
+	SAME("fork_untouched", fork_untouched,
+	     "memory never touched before `fork` is zero in both"),
+	SAME("fork_many", fork_many,
+	     "eight children at once"),
+	SAME("vfork", vfork_shares,
+	     "`vfork`: the child runs in the parent's memory"),
+	SAME("posix_spawn", spawn,
+	     "`posix_spawn`"),
+	SAME("fork_exec", fork_exec,
+	     "`fork` and `exec`"),
+	SAME("threads", threads,
+	     "threads: their stacks and what they fill"),
+	SAME("futex_private", futex_private,
+	     "futex, private"),
+	SAME("futex_shared", futex_shared,
+	     "futex, not private"),
+	SAME("signal_stack", signal_stack,
+	     "`sigaltstack`: the kernel writes the frame into evicted memory"),
+	SAME("process_vm", process_vm,
+	     "`process_vm_readv`, `process_vm_writev`"),
+	SAME("ptrace", ptrace_words,
+	     "`ptrace` reads and writes words"),
+	SAME("proc_mem", proc_mem,
+	     "`/proc/PID/mem`: read and written"),
+	SAME("proc_mem_force", proc_mem_force,
+	     "`/proc/PID/mem`: written despite read-only protection"),
+	SAME("core_dump", core_dump,
+	     "a core dump has evicted memory"),
+	NO_MORE_CHECKS
 };

@@ -2,17 +2,21 @@
 /*
  * semantics - does private memory behave as Linux says it does?
  *
- *   semantics [--cycle-mb M] [--only NAME] [--list] [--dir DIR] [--limit S]
+ *   semantics [--tagged] [--cycle-mb M] [--only NAME] [--dir DIR] [--limit S]
+ *   semantics --list | --table
  *
  * Meant to be run tagged and untagged, with the same outcome. One line a
  * check on stdout: "NAME: ok", "NAME: FAIL why" or "NAME: skip why", then a
- * line of JSON. Each check is a child process, so that one that crashes or
+ * line of JSON. With --tagged, a check that is declared as a difference must
+ * fail, which is reported as "NAME: differs why". --table prints what is
+ * checked, and the differences, for docs/semantics.md. Each check is a child process, so that one that crashes or
  * takes longer than S seconds (default 300) is one that fails. Between set-up and check of each, M MiB of
  * other memory are touched (default 0), which evicts if the ExCache is smaller.
  * Files are made in DIR (default: the current directory).
  *
  * Exit: 0 none failed; 1 one did; 2 could not run.
- * Out, last line: {"program":"semantics","ok":..,"failed":..,"skipped":..}
+ * Out, last line: {"program":"semantics","ok":..,"failed":..,"skipped":..,
+ *		    "differs":..}
  */
 #include "semantics.h"
 
@@ -24,6 +28,7 @@
 #define DETAIL_MAX	512
 
 const char *scratch_dir = ".";
+bool tagged;
 static unsigned long cycle_mb, limit_s = 300;
 static char *detail_text;	/* shared with the child */
 
@@ -88,15 +93,19 @@ long not_zero(const void *p, size_t pages)
 }
 
 static sigjmp_buf fault_jump;
+static siginfo_t fault_seen;
 
-static void on_fault(int sig)
+static void on_fault(int sig, siginfo_t *info, void *context)
 {
+	(void)context;
+	fault_seen = *info;
 	siglongjmp(fault_jump, sig);
 }
 
-int fault_of(volatile void *p, bool write)
+int fault_info(volatile void *p, bool write, siginfo_t *info)
 {
-	struct sigaction sa = { .sa_handler = on_fault }, segv, bus;
+	struct sigaction sa = { .sa_sigaction = on_fault,
+				.sa_flags = SA_SIGINFO }, segv, bus;
 	volatile uint8_t *byte = p;
 	int sig;
 
@@ -111,7 +120,14 @@ int fault_of(volatile void *p, bool write)
 	}
 	sigaction(SIGSEGV, &segv, NULL);
 	sigaction(SIGBUS, &bus, NULL);
+	if (sig && info)
+		*info = fault_seen;
 	return sig;
+}
+
+int fault_of(volatile void *p, bool write)
+{
+	return fault_info(p, write, NULL);
 }
 
 int reap(pid_t pid)
@@ -144,9 +160,34 @@ int scratch_file(size_t pages, unsigned int what)
 	return fd;
 }
 
+/* What the child's end means for its check. */
+static int outcome(const struct check *check, int code)
+{
+	if (code == OK && tagged && check->differs) {
+		printf("%s: FAIL declared as a difference, but there is none\n",
+		       check->name);
+		return BAD;
+	}
+	if (code == OK) {
+		printf("%s: ok\n", check->name);
+	} else if (code == SKIPPED) {
+		printf("%s: skip %s\n", check->name, detail_text);
+	} else if (code == BAD && tagged && check->differs) {
+		printf("%s: differs %s\n", check->name, detail_text);
+		return DIFFERENT;
+	} else if (code > 1000) {
+		printf("%s: FAIL killed by signal %d %s\n", check->name,
+		       code - 1000, detail_text);
+		return BAD;
+	} else {
+		printf("%s: FAIL %s\n", check->name, detail_text);
+		return BAD;
+	}
+	return code;
+}
+
 static int run_one(const struct check *check)
 {
-	int code;
 	pid_t pid;
 
 	detail_text[0] = '\0';
@@ -158,20 +199,32 @@ static int run_one(const struct check *check)
 		alarm(limit_s);
 		_exit(check->run());
 	}
-	code = reap(pid);
-	if (code == OK) {
-		printf("%s: ok\n", check->name);
-	} else if (code == SKIPPED) {
-		printf("%s: skip %s\n", check->name, detail_text);
-	} else if (code > 1000) {
-		printf("%s: FAIL killed by signal %d %s\n", check->name,
-		       code - 1000, detail_text);
-		code = BAD;
-	} else {
-		printf("%s: FAIL %s\n", check->name, detail_text);
-		code = BAD;
-	}
-	return code;
+	return outcome(check, reap(pid));
+}
+
+static const struct check *const groups[] = {
+	map_checks, remap_checks, file_checks, advise_checks, lock_checks,
+	fault_checks, process_checks, futex_checks, inspect_checks, exec_checks,
+	io_checks
+};
+
+#define for_each_check(check)						\
+	for (size_t i_ = 0; i_ < sizeof(groups) / sizeof(*groups); i_++)	\
+		for ((check) = groups[i_]; (check)->name; (check)++)
+
+static void print_table(void)
+{
+	const struct check *check;
+
+	printf("| what | check | tagged |\n| --- | --- | --- |\n");
+	for_each_check(check)
+		if (check->differs)
+			printf("| %s | `%s` | %s |\n", check->row, check->name,
+			       check->differs);
+	printf("\n### The same\n\n| what | check |\n| --- | --- |\n");
+	for_each_check(check)
+		if (!check->differs)
+			printf("| %s | `%s` |\n", check->row, check->name);
 }
 
 int main(int argc, char **argv)
@@ -179,14 +232,13 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "cycle-mb", 1, NULL, 'c' }, { "only", 1, NULL, 'o' },
 		{ "list", 0, NULL, 'l' }, { "dir", 1, NULL, 'd' },
-		{ "limit", 1, NULL, 's' }, { NULL, 0, NULL, 0 }
+		{ "limit", 1, NULL, 's' }, { "tagged", 0, NULL, 't' },
+		{ "table", 0, NULL, 'T' }, { NULL, 0, NULL, 0 }
 	};
-	const struct check *groups[] = { map_checks, process_checks, io_checks };
 	const struct check *check;
 	const char *only = NULL;
-	int counts[3] = { 0 }, c;
+	int counts[DIFFERENT + 1] = { 0 }, c;
 	bool list = false;
-	size_t i;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'c')
@@ -199,31 +251,33 @@ int main(int argc, char **argv)
 			scratch_dir = optarg;
 		else if (c == 'l')
 			list = true;
+		else if (c == 't')
+			tagged = true;
+		else if (c == 'T')
+			return print_table(), 0;
 		else
 			return EXIT_TROUBLE;
 	}
-	/* What check exec starts itself with: it is here, so exec worked. */
-	if (optind < argc && !strcmp(argv[optind], "exec-child"))
-		return 7;
+	/* What checks of exec start this program with: it is here, so exec worked. */
+	if (optind < argc)
+		return exec_child(argv + optind);
 	detail_text = map_shared(DETAIL_MAX);
 
-	for (i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
-		for (check = groups[i]; check->name; check++) {
-			if (only && strcmp(only, check->name))
-				continue;
-			if (list)
-				printf("%s\n", check->name);
-			else
-				counts[run_one(check)]++;
-		}
+	for_each_check(check) {
+		if (only && strcmp(only, check->name))
+			continue;
+		if (list)
+			printf("%s\n", check->name);
+		else
+			counts[run_one(check)]++;
 	}
 	if (list)
 		return 0;
-	if (only && !(counts[OK] + counts[BAD] + counts[SKIPPED])) {
+	if (only && !(counts[OK] + counts[BAD] + counts[SKIPPED] + counts[DIFFERENT])) {
 		errno = 0;
 		die("no check is called %s", only);
 	}
-	printf("{\"program\":\"semantics\",\"ok\":%d,\"failed\":%d,\"skipped\":%d}\n",
-	       counts[OK], counts[BAD], counts[SKIPPED]);
+	printf("{\"program\":\"semantics\",\"ok\":%d,\"failed\":%d,\"skipped\":%d,\"differs\":%d}\n",
+	       counts[OK], counts[BAD], counts[SKIPPED], counts[DIFFERENT]);
 	return counts[BAD] != 0;
 }

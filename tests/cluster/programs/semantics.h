@@ -19,15 +19,42 @@
 
 #include <signal.h>
 
-enum { OK, BAD, SKIPPED };
+enum { OK, BAD, SKIPPED, DIFFERENT };
 
+/*
+ * @row: what is promised, for the table in docs/semantics.md
+ * @differs: the check fails when tagged, and this tells users why; NULL: same
+ */
 struct check {
 	const char *name;
 	int (*run)(void);
+	const char *row;
+	const char *differs;
 };
 
-extern const struct check map_checks[], process_checks[], io_checks[];
+#define SAME(check, fn, text)	{ .name = check, .run = fn, .row = text }
+#define DIFFERS(check, fn, text, why)	\
+	{ .name = check, .run = fn, .row = text, .differs = why }
+#define NO_MORE_CHECKS		{ .name = NULL }
+
+extern const struct check map_checks[], remap_checks[], file_checks[],
+	advise_checks[], lock_checks[], fault_checks[], process_checks[],
+	futex_checks[], inspect_checks[], exec_checks[], io_checks[];
 extern const char *scratch_dir;	/* for files, from --dir */
+extern bool tagged;		/* from --tagged */
+
+/* Field of this process's /proc/self/status, in KiB; -1: not there. */
+long status_kb(const char *field);
+/* Field of the mapping at @p in /proc/self/smaps; -1: not there. */
+long smaps_kb(const void *p, const char *field);
+/* The header line of the mapping at @p in /proc/self/maps; "" if none. */
+const char *maps_line(const void *p);
+/* When tagged: is the memory at @p managed? When not: true. */
+bool managed_if_tagged(const void *p);
+/* Page faults of this process that had to wait. */
+long major_faults(void);
+/* Give up root and its capabilities for good. */
+int become_nobody(void);
 
 /* Note why, for the line of this check. */
 void detail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -72,8 +99,35 @@ long not_zero(const void *p, size_t pages);
 /* The signal that an access raises, 0 if none. */
 int fault_of(volatile void *p, bool write);
 
+/* The same with where and how: what a handler of SA_SIGINFO is told. */
+int fault_info(volatile void *p, bool write, siginfo_t *info);
+
 /* Wait for a child; its exit code, or 1000 + signal. */
 int reap(pid_t pid);
+
+/* A child's verdict is its exit code: its text is in shared memory. */
+#define EXPECT_CHILD(pid) do {						\
+	int code_ = reap(pid);						\
+	if (code_ == SKIPPED)						\
+		return SKIPPED;						\
+	if (code_ != OK) {						\
+		if (code_ != BAD)					\
+			detail("line %d: child ended with %d", __LINE__, code_); \
+		return BAD;						\
+	}								\
+} while (0)
+
+/* Run the rest of a check, fn(arg), in a child. */
+#define IN_CHILD(call) do {						\
+	pid_t child_ = fork();						\
+	MUST(child_ >= 0);						\
+	if (!child_)							\
+		_exit(call);						\
+	EXPECT_CHILD(child_);						\
+} while (0)
+
+/* What this program does when a check started it by exec; sem_exec.c */
+int exec_child(char **argv);
 
 /* A new file in scratch_dir, unlinked, of @pages pages with fill @what. */
 int scratch_file(size_t pages, unsigned int what);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that fails (machine check, MADV_HWPOISON).
+ *
+ * The kernel's memory_failure() knows pages on its LRU lists, free pages and some
+ * others; of the pool's it only says "unknown page", and leaves it mapped. Here
+ * the page is unmapped and marked. Whoever comes across the mark takes the line
+ * out of its space: a clean line is fetched again from its home, any other index
+ * raises SIGBUS from then on, as on Linux. The page leaves the pool when its line
+ * is free, and is not given back to the kernel's allocator for use at unload:
+ * that one keeps marked pages aside.
+ */
+#include "internal.h"
+
+/* pmon_poison_ours - is it a page of the pool? Context: any. */
+bool pmon_poison_ours(unsigned long pfn)
+{
+	return pfn_valid(pfn) && pmon_pool_line(pfn_to_page(pfn));
+}
+
+/*
+ * pmon_poison_evict - take a poisoned line out of its space
+ *
+ * The line is published, its page locked and mapped nowhere; consumes the lock.
+ */
+void pmon_poison_evict(struct pmon_line *line)
+{
+	struct pmon_space *space = line->space;
+	void *entry = PMON_ENTRY_POISONED;
+
+	if (!PageDirty(line->page) && line->remote)
+		entry = pmon_entry_remote(line->crc);
+	/* Out of the xarray, the line no longer keeps the space. */
+	pmon_space_get(space);
+	xa_lock_bh(&space->lines);
+	/* Replaces an entry that is there: allocates nothing. */
+	__xa_store(&space->lines, line->page->index, entry, GFP_NOWAIT);
+	xa_unlock_bh(&space->lines);
+	pmon_line_release(line);
+	pmon_space_put(space);
+}
+
+/*
+ * pmon_poison_page - memory_failure() of a page of the pool
+ * @flags: MF_*: with MF_COUNT_INCREASED the caller gives a reference
+ *
+ * Context: process; may wait for a transfer. Return: 0; -EHWPOISON: known.
+ */
+int pmon_poison_page(unsigned long pfn, int flags)
+{
+	struct page *page = pfn_to_page(pfn);
+	struct pmon_line *line = pmon_pool_line(page);
+	bool known = TestSetPageHWPoison(page);
+	struct pmon_space *space;
+
+	if (flags & MF_COUNT_INCREASED)
+		put_page(page);
+	if (known)
+		return -EHWPOISON;
+	pmon_count(poisoned);
+	lock_page(page);
+	space = line->space;
+	if (space) {
+		pr_err("%s[%d]: memory of the page at %lx failed (pfn %lx)\n",
+		       space->comm, space->pid, page->index << PAGE_SHIFT, pfn);
+		/* Whoever touches it faults, and finds the mark. */
+		unmap_mapping_pages(space->file->f_mapping, page->index, 1,
+				    false);
+	}
+	unlock_page(page);
+	return 0;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * stall - is the address space usable while a miss waits for its home?
+ *
+ *   stall --flag FILE [--mb M]
+ *
+ * Fills M MiB (default 4), more than the ExCache holds, prints "ready", and waits
+ * until FILE exists: by then the test has cut the home off. Then one thread
+ * touches all of it and gets stuck, while this one maps, protects and unmaps
+ * other memory 100 times, which needs mmap_lock for writing each time.
+ *
+ * Out, last line: {"program":"stall","changes":100,"stuck":true}, at once; then it
+ * waits for the other thread. Exit: 0; 1 if what was touched had changed.
+ */
+#include "common.h"
+
+#include <getopt.h>
+#include <pthread.h>
+
+#define CHANGES	100
+
+static uint8_t *memory;
+static size_t size = 4 << 20;
+static volatile size_t touched;
+
+static void *touch(void *arg)
+{
+	size_t off;
+
+	for (off = 0; off < size; off += PAGE) {
+		if (*(volatile uint64_t *)(memory + off) != mix(off))
+			return arg;
+		touched = off + PAGE;
+	}
+	return NULL;
+}
+
+static void change_mappings(void)
+{
+	int i;
+
+	for (i = 0; i < CHANGES; i++) {
+		uint8_t *p = map_private(PAGE);
+
+		if (mprotect(p, PAGE, PROT_READ) || munmap(p, PAGE))
+			die("change %d", i);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "flag", 1, NULL, 'f' }, { "mb", 1, NULL, 'm' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const char *flag = NULL;
+	pthread_t thread;
+	size_t off, before;
+	void *bad;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'f')
+			flag = optarg;
+		else if (c == 'm')
+			size = number("mb", optarg, 1, 1 << 20) << 20;
+		else
+			return EXIT_TROUBLE;
+	}
+	if (!flag)
+		die("--flag is missing");
+	memory = map_private(size);
+	for (off = 0; off < size; off += PAGE)
+		*(uint64_t *)(memory + off) = mix(off);
+	printf("ready\n");
+	fflush(stdout);
+	while (access(flag, F_OK))
+		sleep_ms(50);
+
+	if (pthread_create(&thread, NULL, touch, &size))
+		die("pthread_create");
+	/* Until it has not moved for a while. */
+	do {
+		before = touched;
+		sleep_ms(1000);
+	} while (touched != before);
+	change_mappings();
+	printf("{\"program\":\"stall\",\"changes\":%d,\"stuck\":%s}\n", CHANGES,
+	       touched < size && touched == before ? "true" : "false");
+	fflush(stdout);
+	pthread_join(thread, &bad);
+	return bad != NULL;
+}
