@@ -21,19 +21,11 @@
  */
 #include <linux/file.h>
 #include <linux/highmem.h>
-#include <linux/interval_tree_generic.h>
 #include <linux/slab.h>
 
 #include "internal.h"
 #include "trace.h"
-
-/* The core's tree of a mapping's VMAs; its functions are not exported. */
-#define VMA_TREE_START(vma)	((vma)->vm_pgoff)
-#define VMA_TREE_LAST(vma)	((vma)->vm_pgoff + vma_pages(vma) - 1)
-
-INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
-		     shared.rb_subtree_last, VMA_TREE_START, VMA_TREE_LAST,
-		     static __maybe_unused, vma_tree)
+#include "vma_tree.h"
 
 static struct {
 	struct mutex lock;	/* inside stream_lock */

@@ -186,6 +186,26 @@ static int hook_resolve(struct pmon_hook *hook)
 	return 0;
 }
 
+/*
+ * pmon_kernel_variable - address of a variable of the kernel
+ *
+ * A kprobe on data is refused, but by then its name has been resolved. This
+ * calls nothing that indirect branch tracking could object to.
+ * Return: NULL, with a message, if there is none.
+ */
+void *pmon_kernel_variable(const char *name)
+{
+	struct kprobe probe = { .symbol_name = name };
+
+	if (!register_kprobe(&probe)) {
+		unregister_kprobe(&probe);
+		probe.addr = NULL;
+	}
+	if (!probe.addr)
+		pr_err("cannot find the kernel's variable %s\n", name);
+	return probe.addr;
+}
+
 static int hook_register(struct pmon_hook *hook)
 {
 	int ret;

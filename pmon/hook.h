@@ -119,5 +119,6 @@ struct pmon_hook {
 
 int pmon_hooks_install(struct pmon_hook *hooks, int nr);
 void pmon_hooks_remove(struct pmon_hook *hooks, int nr);
+void *pmon_kernel_variable(const char *name);
 
 #endif /* PMON_HOOK_H */

@@ -679,6 +679,38 @@ PMON_REPLACES(void, exit_mmap, struct mm_struct *mm)
 PMON_VARIANT(exit_mmap, "exit_mmap", wants_mm, NULL,
 	     "void exit_mmap(struct mm_struct *)");
 
+/* ---- the stack -------------------------------------------------------------------------- */
+
+PMON_REPLACES(int, setup_arg_pages, struct linux_binprm *bprm,
+	      unsigned long stack_top, int executable_stack)
+{
+	int ret;
+
+	atomic_inc(&inside);
+	ret = original_setup_arg_pages(bprm, stack_top, executable_stack);
+	if (!ret)
+		ret = pmon_stack_manage(bprm);
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(setup_arg_pages, "setup_arg_pages", wants_tagged, NULL,
+	     "int setup_arg_pages(struct linux_binprm *, long unsigned int, int)");
+
+PMON_REPLACES(int, expand_downwards, struct vm_area_struct *vma,
+	      unsigned long address)
+{
+	int ret;
+
+	atomic_inc(&inside);
+	ret = pmon_stack_grow(vma, address);
+	atomic_dec(&inside);
+	return ret;
+}
+
+PMON_VARIANT(expand_downwards, "expand_downwards", wants_vma, NULL,
+	     "int expand_downwards(struct vm_area_struct *, long unsigned int)");
+
 /* ---- the table ------------------------------------------------------------------------- */
 
 static struct pmon_hook hooks[] = {
@@ -697,6 +729,8 @@ static struct pmon_hook hooks[] = {
 	PMON_HOOK("exit", &variant_exit_mmap),
 	PMON_HOOK("exec", &variant_begin_new_exec),
 	PMON_HOOK("memory failure", &variant_memory_failure),
+	PMON_HOOK("exec, the stack", &variant_setup_arg_pages),
+	PMON_HOOK("growth of a stack", &variant_expand_downwards),
 };
 
 int pmon_intercept_init(void)

@@ -621,6 +621,14 @@ bool pmon_protect_wanted(struct vm_area_struct *vma, unsigned long start,
 int pmon_manage_file(struct pmon_space *space, struct vm_area_struct *vma,
 		     unsigned long start, unsigned long end, vm_flags_t flags);
 
+/* ---- stack.c --------------------------------------------------------------- */
+
+struct linux_binprm;
+
+int pmon_stack_init(void);
+int pmon_stack_manage(struct linux_binprm *bprm);
+int pmon_stack_grow(struct vm_area_struct *vma, unsigned long address);
+
 /* ---- tag.c ----------------------------------------------------------------- */
 
 int pmon_tag_init(void);

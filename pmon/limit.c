@@ -11,9 +11,10 @@
 
 #include "internal.h"
 
+/* A stack has a limit of its own. */
 static bool is_data(vm_flags_t flags)
 {
-	return flags & VM_WRITE;
+	return (flags & (VM_WRITE | VM_GROWSDOWN)) == VM_WRITE;
 }
 
 static bool allows(struct mm_struct *mm, unsigned long nr)

@@ -59,6 +59,9 @@ static int __init pmon_init(void)
 	ret = pmon_space_init();
 	if (ret)
 		goto out_share;
+	ret = pmon_stack_init();
+	if (ret)
+		goto out_space;
 	ret = pmon_tag_init();
 	if (ret)
 		goto out_space;

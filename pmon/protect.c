@@ -19,13 +19,14 @@
 /* pmon_manageable - is it private memory of a kind that pmon handles? */
 bool pmon_manageable(struct file *file, vm_flags_t flags)
 {
-	/* Stacks that grow change vm_pgoff in place: never a file mapping. */
-	if (flags & (VM_SHARED | VM_MAYSHARE | VM_GROWSDOWN | VM_GROWSUP |
-		     VM_HUGETLB | VM_SPECIAL | VM_WIPEONFORK |
-		     SK_VM_SHADOW_STACK | SK_VM_DROPPABLE))
+	if (flags & (VM_SHARED | VM_MAYSHARE | VM_HUGETLB | VM_SPECIAL |
+		     VM_WIPEONFORK | SK_VM_SHADOW_STACK | SK_VM_DROPPABLE))
 		return false;
 	if (!file)
 		return true;
+	/* stack.c extends memory, not files. */
+	if (flags & VM_GROWSDOWN)
+		return false;
 	/* The rest is what pmon_backing_fill() can read. */
 	return (flags & VM_WRITE) && S_ISREG(file_inode(file)->i_mode) &&
 	       file_inode(file)->i_sb->s_magic != HUGETLBFS_MAGIC &&

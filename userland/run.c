@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <splitkernel.h>
@@ -63,6 +64,27 @@ static int find_program(const char *name, char **path)
 		if (!*end)
 			return found;
 	}
+}
+
+/*
+ * Such a program runs with other rights than the caller's, and its memory must
+ * not depend on what the caller set up: pmon drops the tag at such an exec. At
+ * the start it is an error, since nothing would be managed.
+ * Return: what it is, or NULL.
+ */
+static const char *other_rights(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return NULL;
+	if (st.st_mode & S_ISUID)
+		return "is set-user-ID";
+	if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		return "is set-group-ID";
+	if (getxattr(path, "security.capability", NULL, 0) > 0)
+		return "has file capabilities";
+	return NULL;
 }
 
 static void report_refusal(const struct vn_nl *nl, int err, const char *size)
@@ -166,6 +188,13 @@ int vn_run(int argc, char **argv)
 	if (err) {
 		free(path);
 		return report_exec(argv[0], err);
+	}
+	wrong = other_rights(path);
+	if (wrong) {
+		vn_error("%s %s: such programs are not managed, run it "
+			 "without vnode", argv[0], wrong);
+		free(path);
+		return VN_RUN_NOEXEC;
 	}
 	if (tag(bytes, size))
 		return VN_RUN_FAILED;

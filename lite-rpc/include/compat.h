@@ -47,6 +47,13 @@
 #define sk_release_fault_lock(vmf)	release_fault_lock(vmf)
 #endif
 
+/* ... and whoever changes a VMA's range shuts those faults out. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define sk_vma_start_write(vma)		mmap_assert_write_locked((vma)->vm_mm)
+#else
+#define sk_vma_start_write(vma)		vma_start_write(vma)
+#endif
+
 /*
  * ftrace handlers that read arguments and redirect. x86 passes the arguments
  * without SAVE_REGS; the accessors got their names in 6.2.
