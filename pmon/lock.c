@@ -38,7 +38,7 @@ unsigned long pmon_lock_pages(struct mm_struct *mm)
 	struct vm_area_struct *vma;
 	unsigned long nr = 0;
 
-	mmap_assert_locked(mm);
+	lockdep_assert_held(&mm->mmap_lock);
 	for_each_vma(vmi, vma)
 		if (pmon_vma_managed(vma) && !(vma->vm_flags & VM_LOCKED))
 			nr += vma_pages(vma);

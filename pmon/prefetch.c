@@ -112,10 +112,9 @@ static struct pmon_threads *threads_of(struct pmon_space *space)
 	return other;
 }
 
-/* The caller's slot, locked; NULL: none to be had. */
-static struct thread *thread_lock(struct pmon_threads *threads)
+/* The slot to lock for the caller; NULL: none to be had. */
+static struct thread *thread_find(struct pmon_threads *threads, pid_t pid)
 {
-	pid_t pid = task_pid_nr(current);
 	struct thread *thread, *found = NULL;
 	unsigned int i;
 
@@ -129,14 +128,18 @@ static struct thread *thread_lock(struct pmon_threads *threads)
 			       time_after(jiffies, READ_ONCE(thread->used) + IDLE)))
 			found = thread;
 	}
-	if (!found || !spin_trylock(&found->lock))
-		return NULL;
-	if (found->pid != pid) {
-		pmon_stride_forget(&found->stride);
-		WRITE_ONCE(found->pid, pid);
-	}
-	WRITE_ONCE(found->used, jiffies);
 	return found;
+}
+
+/* Locked: it may have been another thread's. */
+static void thread_claim(struct thread *thread, pid_t pid)
+{
+	lockdep_assert_held(&thread->lock);
+	if (thread->pid != pid) {
+		pmon_stride_forget(&thread->stride);
+		WRITE_ONCE(thread->pid, pid);
+	}
+	WRITE_ONCE(thread->used, jiffies);
 }
 
 /* ---- requests -------------------------------------------------------------- */
@@ -298,6 +301,7 @@ void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct pmon_space *space = pmon_vma_space(vma);
+	pid_t pid = task_pid_nr(current);
 	struct pmon_threads *threads;
 	struct pmon_plan plan;
 	struct thread *thread;
@@ -309,9 +313,10 @@ void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
 	if (READ_ONCE(space->changes.moves) || atomic_read(&space->clones))
 		return;
 	threads = threads_of(space);
-	thread = threads ? thread_lock(threads) : NULL;
-	if (!thread)
+	thread = threads ? thread_find(threads, pid) : NULL;
+	if (!thread || !spin_trylock(&thread->lock))
 		return;
+	thread_claim(thread, pid);
 	pmon_stride_event(&thread->stride, vmf->pgoff, event,
 			  vma->vm_start >> PAGE_SHIFT,
 			  (vma->vm_end >> PAGE_SHIFT) - 1, &plan);
