@@ -170,12 +170,42 @@ static int hooks_check(struct pmon_hook *hooks, int nr)
 	return ret;
 }
 
+/* Clones that a compiler makes of a function; its callers then call those. */
+static const char *const clones[] = { "part.0", "isra.0", "constprop.0" };
+
+/*
+ * Is the function called only by its name? A kernel built with other options may
+ * have its first lines in each caller, and the hook would see no call at all.
+ */
+static int hook_check_whole(const struct pmon_hook *hook)
+{
+	char name[KSYM_NAME_LEN];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(clones); i++) {
+		struct kprobe probe = { .symbol_name = name };
+
+		snprintf(name, sizeof(name), "%s.%s", hook->chosen->function,
+			 clones[i]);
+		if (register_kprobe(&probe))
+			continue;
+		unregister_kprobe(&probe);
+		pr_err("this kernel's compiler has made %s of %s(): not supported\n",
+		       name, hook->chosen->function);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
 /* kallsyms is not exported; a kprobe that is never hit resolves the name. */
 static int hook_resolve(struct pmon_hook *hook)
 {
 	struct kprobe probe = { .symbol_name = hook->chosen->function };
-	int ret = register_kprobe(&probe);
+	int ret = hook_check_whole(hook);
 
+	if (ret)
+		return ret;
+	ret = register_kprobe(&probe);
 	if (ret) {
 		pr_err("cannot find %s() (%d)\n", hook->chosen->function, ret);
 		return ret;

@@ -49,7 +49,8 @@
 
 /* ... and whoever changes a VMA's range shuts those faults out. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
-#define sk_vma_start_write(vma)		mmap_assert_write_locked((vma)->vm_mm)
+#define sk_vma_start_write(vma)	\
+	lockdep_assert_held_write(&(vma)->vm_mm->mmap_lock)
 #else
 #define sk_vma_start_write(vma)		vma_start_write(vma)
 #endif
