@@ -275,7 +275,8 @@ static int poison_page(uint8_t *p)
 	siginfo_t info = { 0 };
 	int sig;
 
-	fill(p, 4, 1);
+	/* Written to: otherwise it would be the page of zeros that all share. */
+	fill(p, 5, 1);
 	fill(p + 5 * PAGE, N - 5, 3);
 	if (madvise(p + 4 * PAGE, PAGE, MADV_HWPOISON)) {
 		if (errno == EPERM || errno == EINVAL)
