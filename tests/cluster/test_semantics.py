@@ -83,7 +83,8 @@ def test_miss_without_its_home_blocks_nobody(host, killed):
     for regex, reason in RXE_LINK_CUT:
         cluster.allow_log(regex, reason)
     flag = f"/tmp/cut.{killed}"
-    process = host.spawn(tagged(f"{PROGRAMS}/stall", "--flag", flag))
+    process = host.spawn(["vnode", "run", "--excache", "2M", "--",
+                          f"{PROGRAMS}/stall", "--flag", flag])
     wait_for(process, "ready")
     cluster.memory_hosts[0].cut()
     try:

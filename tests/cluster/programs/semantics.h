@@ -24,17 +24,22 @@ enum { OK, BAD, SKIPPED, DIFFERENT };
 /*
  * @row: what is promised, for the table in docs/semantics.md
  * @differs: the check fails when tagged, and this tells users why; NULL: same
+ * @some_kernels: only on some kernels, as @differs says
  */
 struct check {
 	const char *name;
 	int (*run)(void);
 	const char *row;
 	const char *differs;
+	bool some_kernels;
 };
 
 #define SAME(check, fn, text)	{ .name = check, .run = fn, .row = text }
 #define DIFFERS(check, fn, text, why)	\
 	{ .name = check, .run = fn, .row = text, .differs = why }
+#define DIFFERS_ON_SOME(check, fn, text, why)	\
+	{ .name = check, .run = fn, .row = text, .differs = why,	\
+	  .some_kernels = true }
 #define NO_MORE_CHECKS		{ .name = NULL }
 
 extern const struct check map_checks[], remap_checks[], file_checks[],

@@ -7,7 +7,8 @@
  * Fills M MiB (default 4), more than the ExCache holds, prints "ready", and waits
  * until FILE exists: by then the test has cut the home off. Then one thread
  * touches all of it and gets stuck, while this one maps, protects and unmaps
- * other memory 100 times, which needs mmap_lock for writing each time.
+ * other memory 100 times, which needs mmap_lock for writing each time. All that
+ * both need themselves is locked, so that only the M MiB are ever fetched.
  *
  * Out, last line: {"program":"stall","changes":100,"stuck":true}, at once; then it
  * waits for the other thread. Exit: 0; 1 if what was touched had changed.
@@ -18,15 +19,19 @@
 #include <pthread.h>
 
 #define CHANGES	100
+#define STACK	(64 << 10)
 
 static uint8_t *memory;
 static size_t size = 4 << 20;
 static volatile size_t touched;
+static volatile bool go;
 
 static void *touch(void *arg)
 {
 	size_t off;
 
+	while (!go)
+		sleep_ms(50);
 	for (off = 0; off < size; off += PAGE) {
 		if (*(volatile uint64_t *)(memory + off) != mix(off))
 			return arg;
@@ -54,6 +59,7 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 }
 	};
 	const char *flag = NULL;
+	pthread_attr_t attr;
 	pthread_t thread;
 	size_t off, before;
 	void *bad;
@@ -69,6 +75,14 @@ int main(int argc, char **argv)
 	}
 	if (!flag)
 		die("--flag is missing");
+	if (pthread_attr_init(&attr) || pthread_attr_setstacksize(&attr, STACK) ||
+	    pthread_create(&thread, &attr, touch, &size))
+		die("pthread_create");
+	/* What stdio allocates at its first use, too. */
+	printf("{\"program\":\"stall\"}\n");
+	fflush(stdout);
+	if (mlockall(MCL_CURRENT))
+		die("mlockall");
 	memory = map_private(size);
 	for (off = 0; off < size; off += PAGE)
 		*(uint64_t *)(memory + off) = mix(off);
@@ -77,8 +91,7 @@ int main(int argc, char **argv)
 	while (access(flag, F_OK))
 		sleep_ms(50);
 
-	if (pthread_create(&thread, NULL, touch, &size))
-		die("pthread_create");
+	go = true;
 	/* Until it has not moved for a while. */
 	do {
 		before = touched;
