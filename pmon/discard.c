@@ -44,6 +44,10 @@ static bool discard_index(struct pmon_space *space, pgoff_t index, bool *stored)
 	xa_lock_bh(&space->lines);
 	entry = xa_load(&space->lines, index);
 	line = xa_is_value(entry) ? NULL : entry;
+	/*
+	 * While ours is in transfer its page is locked, so who shares it stays
+	 * the same until that transfer clears line->io, under this xa_lock.
+	 */
 	if (line && line->space == space && line->io && !pmon_line_shared(line)) {
 		__xa_erase(&space->lines, index);
 		WRITE_ONCE(line->detached, true);
