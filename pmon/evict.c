@@ -29,7 +29,12 @@
 #include "internal.h"
 #include "trace.h"
 
-#define EVICT_BATCH	32
+/*
+ * Lines of one round: no more than one flush takes. What did not fit would stay
+ * locked, and not marked as in transfer, until the home has answered: whoever
+ * discards it (munmap, exit) would have to wait for the network, unkillably.
+ */
+#define EVICT_BATCH	MMON_FLUSH_MAX
 #define IDLE_MS		20		/* between rounds that freed nothing */
 #define STALL_ROUNDS	100		/* of refused flushes: give up */
 #define PIN_ROUNDS	1500		/* of nothing but pinned lines: the same */
@@ -233,12 +238,8 @@ static unsigned int flush_batch(struct pmon_flush *flush)
 	return freed;
 }
 
-static unsigned int flush_line(struct pmon_flush *flush, struct pmon_line *line)
+static void flush_line(struct pmon_flush *flush, struct pmon_line *line)
 {
-	unsigned int freed = 0;
-
-	if (flush->nr == MMON_FLUSH_MAX)
-		freed = flush_batch(flush);
 	if (!flush->nr) {
 		flush->space = line->space;
 		/* Detached lines no longer keep the space: the batch does. */
@@ -248,7 +249,6 @@ static unsigned int flush_line(struct pmon_flush *flush, struct pmon_line *line)
 	ClearPageDirty(line->page);
 	pmon_flush_add(flush, line, pmon_line_sge(line),
 		       pmon_page_crc(line->page));
-	return freed;
 }
 
 /* One locked, unmapped line. Returns how many lines became free. */
@@ -283,9 +283,10 @@ static unsigned int evict_line(struct pmon_budget *budget,
 		return 0;
 	}
 	if (PageDirty(page)) {
-		if (!READ_ONCE(line->space->lost))
-			return flush_line(budget->flush, line);
-		return evict_to(line, PMON_ENTRY_LOST);
+		if (READ_ONCE(line->space->lost))
+			return evict_to(line, PMON_ENTRY_LOST);
+		flush_line(budget->flush, line);
+		return 0;
 	}
 	pmon_count(evictions_clean);
 	return evict_to(line, line->remote ? pmon_entry_remote(line->crc) : NULL);

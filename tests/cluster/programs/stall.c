@@ -4,11 +4,14 @@
  *
  *   stall --flag FILE [--mb M]
  *
- * Fills M MiB (default 4), more than the ExCache holds, prints "ready", and waits
+ * Fills M MiB (default 4), more than the ExCache holds, and then M MiB that are
+ * never read, so that what has to make room is dirty. Prints "ready", and waits
  * until FILE exists: by then the test has cut the home off. Then one thread
- * touches all of it and gets stuck, while this one maps, protects and unmaps
- * other memory 100 times, which needs mmap_lock for writing each time. All that
- * both need themselves is locked, so that only the M MiB are ever fetched.
+ * touches the first part and gets stuck, while this one maps, protects and unmaps
+ * other memory 100 times, which needs mmap_lock for writing each time. It then
+ * makes room scarce, which the ExCache's reserve still covers, and drops the
+ * second part, some of which is just being sent to the home. All that both need
+ * themselves is locked, so that only the first part is ever fetched.
  *
  * Out, last line: {"program":"stall","changes":100,"stuck":true}, at once; then it
  * waits for the other thread. Exit: 0; 1 if what was touched had changed.
@@ -20,6 +23,7 @@
 
 #define CHANGES	100
 #define STACK	(64 << 10)
+#define SCARCE	48	/* pages: of 2 MiB, 32 to 64 are kept free */
 
 static uint8_t *memory;
 static size_t size = 4 << 20;
@@ -62,6 +66,7 @@ int main(int argc, char **argv)
 	pthread_attr_t attr;
 	pthread_t thread;
 	size_t off, before;
+	uint8_t *scratch, *more;
 	void *bad;
 	int c;
 
@@ -84,8 +89,13 @@ int main(int argc, char **argv)
 	if (mlockall(MCL_CURRENT))
 		die("mlockall");
 	memory = map_private(size);
+	scratch = map_private(size);
 	for (off = 0; off < size; off += PAGE)
 		*(uint64_t *)(memory + off) = mix(off);
+	for (off = 0; off < size; off += PAGE)
+		scratch[off] = 1;
+	/* The reserve is full again. */
+	sleep_ms(1000);
 	printf("ready\n");
 	fflush(stdout);
 	while (access(flag, F_OK))
@@ -98,6 +108,12 @@ int main(int argc, char **argv)
 		sleep_ms(1000);
 	} while (touched != before);
 	change_mappings();
+	more = map_private(SCARCE * PAGE);
+	for (off = 0; off < SCARCE * PAGE; off += PAGE)
+		more[off] = 1;
+	sleep_ms(1000);
+	if (madvise(scratch, size, MADV_DONTNEED))
+		die("madvise");
 	printf("{\"program\":\"stall\",\"changes\":%d,\"stuck\":%s}\n", CHANGES,
 	       touched < size && touched == before ? "true" : "false");
 	fflush(stdout);

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from .errors import CommandTimeout, RigError
 from .paths import GUEST_PATH
 
+# Bytes of the stacks that are shown of a command that does not die.
+STACKS_MAX = 16 << 10
 # Looking whether a command has ended costs the guest some time, so look often
 # only while it is young.
 POLL_FIRST, POLL_FACTOR, POLL_LAST = 0.005, 1.3, 0.05
@@ -141,12 +143,13 @@ class Process:
         """Kills a command that took too long; says why if it can not die."""
         if self.kill():
             return
-        # Blocked in the kernel: have the stacks of all such tasks logged.
+        # Blocked in the kernel: where are all such tasks?
+        start = len(self._vm.console_bytes())
         try:
             self._vm.agent.write_file("/proc/sysrq-trigger", b"w")
             time.sleep(0.5)
         except RigError:
             pass
         with open(self._host_path("err"), "ab") as file:
-            file.write(b"\nrig: it does not die; the console log has the stacks of "
-                       b"blocked tasks\n")
+            file.write(b"\nrig: it does not die; blocked tasks:\n")
+            file.write(self._vm.console_bytes(start)[:STACKS_MAX])
