@@ -10,6 +10,8 @@
  * is free, and is not given back to the kernel's allocator for use at unload:
  * that one keeps marked pages aside.
  */
+#include <linux/sched/signal.h>
+
 #include "internal.h"
 
 /* pmon_poison_ours - is it a page of the pool? Context: any. */
@@ -41,6 +43,20 @@ void pmon_poison_evict(struct pmon_line *line)
 }
 
 /*
+ * The caller was using the page (MF_ACTION_REQUIRED: a machine check of its own
+ * access; MADV_HWPOISON from 6.12 on): it is told at once if the content is lost.
+ */
+static void tell_user(struct pmon_line *line)
+{
+	struct page *page = line->page;
+
+	if (line->space->mm != current->mm || (!PageDirty(page) && line->remote))
+		return;
+	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)(page->index << PAGE_SHIFT),
+			PAGE_SHIFT, current);
+}
+
+/*
  * pmon_poison_page - memory_failure() of a page of the pool
  * @flags: MF_*: with MF_COUNT_INCREASED the caller gives a reference
  *
@@ -66,6 +82,8 @@ int pmon_poison_page(unsigned long pfn, int flags)
 		/* Whoever touches it faults, and finds the mark. */
 		unmap_mapping_pages(space->file->f_mapping, page->index, 1,
 				    false);
+		if (flags & MF_ACTION_REQUIRED)
+			tell_user(line);
 	}
 	unlock_page(page);
 	return 0;
