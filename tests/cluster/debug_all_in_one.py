@@ -122,7 +122,8 @@ def test_fork_snapshots(host):
 
 
 def test_semantics(host):
-    result = host.run(tagged("1M", f"{PROGRAMS}/semantics", "--cycle-mb", 1), timeout=300)
+    result = host.run(tagged("1M", f"{PROGRAMS}/semantics", "--tagged", "--cycle-mb", 2),
+                      timeout=300)
     assert result.status == 0
 
 
