@@ -41,6 +41,22 @@ static int region_map(struct lite_region *region, struct page **pages)
 	return 0;
 }
 
+/*
+ * With room for one page more than it gets: rxe of Linux 6.1 keeps 256 pages to
+ * a table, and steps to the next table after the last page of one even when the
+ * transfer ends there. The table of tables must have an entry to step to.
+ */
+static struct ib_mr *alloc_mr(void)
+{
+	struct ib_mr *mr = ib_alloc_mr(lite_device.pd, IB_MR_TYPE_MEM_REG,
+				       LITE_MR_PAGES + 1);
+
+	if (mr == ERR_PTR(-EINVAL))	/* as many as the device can have */
+		mr = ib_alloc_mr(lite_device.pd, IB_MR_TYPE_MEM_REG,
+				 LITE_MR_PAGES);
+	return mr;
+}
+
 /* One memory region over the pages from @index * LITE_MR_PAGES on. */
 static int region_register(struct lite_region *region, u32 index,
 			   struct scatterlist *sg)
@@ -52,7 +68,7 @@ static int region_register(struct lite_region *region, u32 index,
 	int err;
 	u32 i;
 
-	mr = ib_alloc_mr(lite_device.pd, IB_MR_TYPE_MEM_REG, LITE_MR_PAGES);
+	mr = alloc_mr();
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
 	sg_init_table(sg, nr);
