@@ -24,6 +24,7 @@
 
 struct lite_peer;
 struct lite_region;
+struct lite_window;
 struct sk_buff;
 
 /* Requests and replies: sizes that callers must respect. */
@@ -106,6 +107,30 @@ struct lite_grant {
  */
 int lite_region_grant(struct lite_region *region, u32 page, u32 nr,
 		      struct lite_grant *grant);
+
+/**
+ * lite_window_create - let peers reach some pages of a region, under their own key
+ * @region: with any access, none included
+ * @page: first page, @nr: how many, 1..512
+ * @access: LITE_REMOTE_* mask, not 0
+ *
+ * Key and address are new each time, so that what was granted before does not
+ * reach the pages. Context: process, may sleep. Return: window or ERR_PTR.
+ */
+struct lite_window *lite_window_create(struct lite_region *region, u32 page,
+				       u32 nr, u32 access);
+
+/**
+ * lite_window_destroy - revoke the key
+ *
+ * When it returns no transfer reads or writes the pages any more; later ones are
+ * refused, which resets the connection they came on. Before the region is
+ * destroyed. Context: process, may sleep.
+ */
+void lite_window_destroy(struct lite_window *window);
+
+/** lite_window_grant - what a peer needs to reach the window. Context: any. */
+void lite_window_grant(const struct lite_window *window, struct lite_grant *grant);
 
 /* ---- peers --------------------------------------------------------------- */
 

@@ -90,7 +90,8 @@ static_assert(sizeof(struct mmon_flush_page) == 16);
 
 /** struct mmon_flush - dirty pages; payload page i belongs to entry i.
  * All or nothing: any error leaves every page as it was. A page whose content
- * does not have its crc is refused with -EILSEQ.
+ * does not have its crc is refused with -EILSEQ. Success is answered with a struct
+ * mmon_flush_reply.
  */
 struct mmon_flush {
 	__le64 asid;
@@ -100,6 +101,49 @@ struct mmon_flush {
 };
 
 static_assert(sizeof(struct mmon_flush) == 24);
+
+/**
+ * struct mmon_grant - a chunk of frames that the asid's owner may reach one-sided
+ * @chunk: its number
+ * @rkey, @addr: remote key and address of its first frame; valid until the memory
+ *	host revokes them, which a transfer learns from its refusal
+ *
+ * All frames of the chunk are the asid's, in its page map or free.
+ */
+struct mmon_grant {
+	__le32 chunk;
+	__le32 rkey;
+	__le64 addr;
+};
+
+static_assert(sizeof(struct mmon_grant) == 16);
+
+#define MMON_CHUNK_SHIFT	9	/* frames in a chunk: 512 */
+
+/**
+ * struct mmon_flush_reply - where the pages of a flush are now
+ * @location: of page i: 1 + the number of its frame if the frame's chunk is
+ *	granted to the asid, else 0. The chunk is @location - 1 >>
+ *	MMON_CHUNK_SHIFT, the rest counts frames of 4 KiB from its grant's address.
+ *	Beyond the pages of the request: 0.
+ * @nr_grants: grants that follow: one for each chunk that @location names
+ *
+ * The owner may READ a located frame, and WRITE it in place of a flush of the same
+ * page, as long as it has not asked for a clone of the page since (the clone
+ * would change with it), and has the page neither unmapped nor discarded. It may
+ * not have such a transfer under way when it asks for the page to be unmapped,
+ * discarded or cloned. A repeat is answered with the same locations.
+ */
+struct mmon_flush_reply {
+	__le32 location[MMON_FLUSH_MAX];
+	__le32 nr_grants;
+	struct mmon_grant grant[];
+};
+
+static_assert(sizeof(struct mmon_flush_reply) == 64);
+
+#define MMON_FLUSH_REPLY_MAX	(sizeof(struct mmon_flush_reply) + \
+				 MMON_FLUSH_MAX * sizeof(struct mmon_grant))
 
 /** struct mmon_fetch - pages wanted, placed into the caller's direct pages.
  * nr == 1: the page, or an error. nr > 1: the reply body is a __le32 bitmap of
