@@ -125,7 +125,8 @@ struct lite_device {
 	bool gone;			/* set with @open held for writing */
 	struct rw_semaphore open;
 	struct mutex reg_mutex;		/* @reg_qp and its work requests */
-	spinlock_t regions_lock;	/* @regions, with @open for reading */
+	/* @regions and their windows, with @open for reading */
+	spinlock_t regions_lock;
 	struct ib_qp *reg_qp;
 	struct ib_cq *reg_cq;
 	struct list_head regions;
@@ -144,11 +145,13 @@ int lite_device_local_op(struct ib_send_wr *wr);
 /*
  * struct lite_region - registered pages; owned by who created it
  * @entry: on lite_device::regions
+ * @windows: windows over its pages; under lite_device::regions_lock
  * @dma: address of each page, for local_dma_lkey
  * @mr: one per LITE_MR_PAGES; NULL without remote access
  */
 struct lite_region {
 	struct list_head entry;
+	struct list_head windows;
 	u32 nr;
 	u32 access;
 	u32 nr_mrs;
@@ -167,6 +170,9 @@ struct lite_buf {
 int lite_buf_alloc(struct lite_buf *buf, u32 nr, u32 access);
 void lite_buf_free(struct lite_buf *buf);
 void lite_region_revoke(struct lite_region *region);
+struct ib_mr *lite_mr_register(struct lite_region *region, u32 first, u32 nr,
+			       u32 access);
+void lite_mr_unregister(struct ib_mr *mr);
 
 static inline bool lite_sge_valid(const struct lite_sge *sge)
 {
@@ -191,6 +197,10 @@ static inline void lite_sge_local(const struct lite_sge *sge,
 	out->length = PAGE_SIZE;
 	out->lkey = lite_device.pd->local_dma_lkey;
 }
+
+/* ---- window.c ------------------------------------------------------------ */
+
+void lite_windows_revoke(struct lite_region *region);
 
 /* ---- auth.c -------------------------------------------------------------- */
 

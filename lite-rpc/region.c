@@ -6,7 +6,8 @@
  * end of a transfer under the protection domain's local_dma_lkey. A region
  * that peers may reach gets memory regions on top, registered by work request
  * (FRWR), LITE_MR_PAGES to each, with just the access that was asked for.
- * There is never a key that covers more than a region.
+ * There is never a key that covers more than a region. Windows (window.c) are
+ * memory regions on top as well, that come and go while the region stays.
  *
  * The address that peers use is not a kernel address but a random number:
  * it leaks nothing and a stale one does not hit.
@@ -57,87 +58,131 @@ static struct ib_mr *alloc_mr(void)
 	return mr;
 }
 
-/* One memory region over the pages from @index * LITE_MR_PAGES on. */
-static int region_register(struct lite_region *region, u32 index,
-			   struct scatterlist *sg)
+static u32 mr_access(u32 access)
 {
-	u32 first = index * LITE_MR_PAGES;
-	u32 nr = min_t(u32, region->nr - first, LITE_MR_PAGES);
+	u32 flags = IB_ACCESS_LOCAL_WRITE;
+
+	if (access & LITE_REMOTE_READ)
+		flags |= IB_ACCESS_REMOTE_READ;
+	if (access & LITE_REMOTE_WRITE)
+		flags |= IB_ACCESS_REMOTE_WRITE;
+	return flags;
+}
+
+static int mr_map(struct ib_mr *mr, const dma_addr_t *dma, u32 nr)
+{
+	struct scatterlist *sg = kvcalloc(nr, sizeof(*sg), GFP_KERNEL);
+	int mapped;
+	u32 i;
+
+	if (!sg)
+		return -ENOMEM;
+	sg_init_table(sg, nr);
+	for (i = 0; i < nr; i++) {
+		sg_dma_address(&sg[i]) = dma[i];
+		sg_dma_len(&sg[i]) = PAGE_SIZE;
+	}
+	mapped = ib_map_mr_sg(mr, sg, nr, NULL, PAGE_SIZE);
+	kvfree(sg);
+	if (mapped < 0)
+		return mapped;
+	return mapped == nr ? 0 : -EIO;
+}
+
+/**
+ * lite_mr_register - a memory region over some pages of a region
+ * @region: whose pages are mapped for the device
+ * @first: first page
+ * @nr: how many, 1..LITE_MR_PAGES
+ * @access: LITE_REMOTE_* mask
+ *
+ * With a key and an address that are not those of any earlier one.
+ *
+ * Context: process, may sleep, lite_device::open held.
+ * Return: memory region or ERR_PTR.
+ */
+struct ib_mr *lite_mr_register(struct lite_region *region, u32 first, u32 nr,
+			       u32 access)
+{
 	struct ib_reg_wr wr = { .wr.opcode = IB_WR_REG_MR };
 	struct ib_mr *mr;
 	int err;
-	u32 i;
 
+	lockdep_assert_held(&lite_device.open);
 	mr = alloc_mr();
 	if (IS_ERR(mr))
-		return PTR_ERR(mr);
-	sg_init_table(sg, nr);
-	for (i = 0; i < nr; i++) {
-		sg_dma_address(&sg[i]) = region->dma[first + i];
-		sg_dma_len(&sg[i]) = PAGE_SIZE;
-	}
-	err = ib_map_mr_sg(mr, sg, nr, NULL, PAGE_SIZE);
-	if (err != nr) {
-		err = err < 0 ? err : -EIO;
+		return mr;
+	err = mr_map(mr, &region->dma[first], nr);
+	if (err)
 		goto out_mr;
-	}
 	mr->iova = (u64)(get_random_u32() >> 1) << 28 |
 		   (u64)(get_random_u32() & 0xff) << 21;
 	ib_update_fast_reg_key(mr, ib_inc_rkey(mr->rkey));
 	wr.mr = mr;
 	wr.key = mr->rkey;
-	wr.access = IB_ACCESS_LOCAL_WRITE;
-	if (region->access & LITE_REMOTE_READ)
-		wr.access |= IB_ACCESS_REMOTE_READ;
-	if (region->access & LITE_REMOTE_WRITE)
-		wr.access |= IB_ACCESS_REMOTE_WRITE;
+	wr.access = mr_access(access);
 	err = lite_device_local_op(&wr.wr);
 	if (err)
 		goto out_mr;
-	region->mr[index] = mr;
-	region->nr_mrs++;
-	return 0;
+	return mr;
 out_mr:
 	ib_dereg_mr(mr);
-	return err;
+	return ERR_PTR(err);
 }
 
-/*
+/**
+ * lite_mr_unregister - revoke the key of a memory region
+ * @mr: from lite_mr_register()
+ *
  * After LOCAL_INV no new access begins; ib_dereg_mr() waits for those under
  * way: rxe holds a reference on the memory region while it copies a packet.
+ *
+ * Context: process, may sleep, lite_device::open held.
  */
-static void region_unregister(struct lite_region *region)
+void lite_mr_unregister(struct ib_mr *mr)
 {
 	struct ib_send_wr wr = { .opcode = IB_WR_LOCAL_INV };
 
-	while (region->nr_mrs) {
-		struct ib_mr *mr = region->mr[--region->nr_mrs];
+	lockdep_assert_held(&lite_device.open);
+	wr.ex.invalidate_rkey = mr->rkey;
+	lite_device_local_op(&wr);
+	ib_dereg_mr(mr);
+}
 
-		wr.ex.invalidate_rkey = mr->rkey;
-		lite_device_local_op(&wr);
-		ib_dereg_mr(mr);
-	}
+static void region_unregister(struct lite_region *region)
+{
+	while (region->nr_mrs)
+		lite_mr_unregister(region->mr[--region->nr_mrs]);
+}
+
+/* One memory region over the pages from @index * LITE_MR_PAGES on. */
+static int region_register(struct lite_region *region, u32 index)
+{
+	u32 first = index * LITE_MR_PAGES;
+	u32 nr = min_t(u32, region->nr - first, LITE_MR_PAGES);
+	struct ib_mr *mr = lite_mr_register(region, first, nr, region->access);
+
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	region->mr[region->nr_mrs++] = mr;
+	return 0;
 }
 
 static int region_register_all(struct lite_region *region)
 {
 	u32 nr_mrs = DIV_ROUND_UP(region->nr, LITE_MR_PAGES);
-	struct scatterlist *sg;
 	int err = 0;
 	u32 i;
 
 	if (!region->access)
 		return 0;
 	region->mr = kvcalloc(nr_mrs, sizeof(*region->mr), GFP_KERNEL);
-	sg = kvcalloc(min_t(u32, region->nr, LITE_MR_PAGES), sizeof(*sg),
-		      GFP_KERNEL);
-	if (!region->mr || !sg)
-		err = -ENOMEM;
+	if (!region->mr)
+		return -ENOMEM;
 	for (i = 0; !err && i < nr_mrs; i++)
-		err = region_register(region, i, sg);
+		err = region_register(region, i);
 	if (err)
 		region_unregister(region);
-	kvfree(sg);
 	return err;
 }
 
@@ -150,6 +195,7 @@ void lite_region_revoke(struct lite_region *region)
 	lockdep_assert_held(&lite_device.open);
 	if (lite_device.gone)
 		return;
+	lite_windows_revoke(region);
 	region_unregister(region);
 	region_unmap(region, region->nr);
 }
@@ -190,6 +236,7 @@ struct lite_region *lite_region_create(struct page **pages, u32 nr, u32 access)
 		return ERR_PTR(-ENOMEM);
 	region->nr = nr;
 	region->access = access;
+	INIT_LIST_HEAD(&region->windows);
 	region->dma = kvcalloc(nr, sizeof(*region->dma), GFP_KERNEL);
 	if (!region->dma) {
 		err = -ENOMEM;
@@ -213,6 +260,7 @@ void lite_region_destroy(struct lite_region *region)
 {
 	if (IS_ERR_OR_NULL(region))
 		return;
+	WARN_ON_ONCE(!list_empty(&region->windows));
 	down_read(&lite_device.open);
 	lite_region_revoke(region);
 	spin_lock(&lite_device.regions_lock);
