@@ -5,6 +5,11 @@
  * The child's range becomes an exact copy: what the child had in it goes. All
  * or nothing as in maps.c: the child's new vma array and a slot for each page
  * come first. A child that is created by the request is published complete.
+ *
+ * Frames of the parent's own chunks are shared like others, and its grants stay:
+ * the owner does not write in place any more what it asks to be cloned, and is
+ * told where such a page is only when it has flushed it anew. A child has the
+ * same owner, so the parent's keys open nothing that is another's.
  */
 #include <linux/kernel.h>
 #include <linux/mm.h>

@@ -83,15 +83,19 @@ const char *mmon_refusal_text(int err)
  */
 int mmon_counters_read(struct mmon *m, struct lite_counter *table)
 {
-	u32 peak, used = mmon_pool_used(&m->pool, &peak);
+	u32 peak, granted, used = mmon_pool_used(&m->pool, &peak);
+	u64 revoked;
 	int i, n = 0;
 
+	mmon_chunks_read(&m->pool, &granted, &revoked);
 	table[n++] = (struct lite_counter){ "frames_total", m->pool.capacity };
 	table[n++] = (struct lite_counter){ "frames_free",
 					    m->pool.capacity - used };
 	table[n++] = (struct lite_counter){ "frames_peak_used", peak };
 	table[n++] = (struct lite_counter){ "spaces",
 					    atomic_read(&m->nr_spaces) };
+	table[n++] = (struct lite_counter){ "chunks_granted", granted };
+	table[n++] = (struct lite_counter){ "grants_revoked", revoked };
 	for (i = 0; i < MMON_C_NR; i++) {
 		table[n].name = counter_name[i];
 		table[n++].value = atomic64_read(&m->counter[i]);

@@ -4,6 +4,10 @@
  *
  * The peer can overwrite the payload while it is read, so the payload is copied
  * into fresh frames and the copies are checked. Nobody sees them until then.
+ *
+ * The answer tells where the pages are, so that the owner can read and overwrite
+ * them one-sided. A frame that another space has as well is not told of: it must
+ * not be written in place.
  */
 #include <linux/crc32c.h>
 #include <linux/kernel.h>
@@ -95,6 +99,15 @@ static void publish(struct mmon *m, struct mmon_space *space,
 	space->seq++;
 }
 
+/* Small spaces share the common chunks: a chunk of their own would be wasted. */
+static void claim(struct mmon *m, struct mmon_space *space, u32 nr)
+{
+	lockdep_assert_held(&space->lock);
+	if (space->frames >= MMON_CLAIM_FRAMES &&
+	    READ_ONCE(space->chunks.nr_free) < nr)
+		mmon_chunk_claim(&m->pool, &space->chunks);
+}
+
 static int store(struct mmon *m, struct mmon_space *space,
 		 const struct mmon_flush_in *in)
 {
@@ -107,7 +120,9 @@ static int store(struct mmon *m, struct mmon_space *space,
 	if (err)
 		return err;
 	exclusive = count_exclusive(space, in);
-	err = mmon_pool_take(&m->pool, in->nr, in->nr - exclusive, fresh);
+	claim(m, space, in->nr);
+	err = mmon_pool_take(&m->pool, &space->chunks, in->nr,
+			     in->nr - exclusive, fresh);
 	if (err)
 		return err;
 	err = fill(m, in, fresh);
@@ -121,16 +136,35 @@ static int store(struct mmon *m, struct mmon_space *space,
 	return 0;
 }
 
+/* By the page map as it is now, whatever the flush was: a repeat may be old. */
+static void locate(struct mmon *m, struct mmon_space *space,
+		   const struct mmon_flush_in *in,
+		   struct mmon_flush_reply *reply)
+{
+	struct mmon_frame *frames[MMON_FLUSH_MAX], *frame;
+	u32 i;
+
+	lockdep_assert_held(&space->lock);
+	for (i = 0; i < in->nr; i++) {
+		frame = mmon_entry_frame(xa_load(&space->pages, index_of(in, i)));
+		if (frame && atomic_read(&frame->maps) != 1)
+			frame = NULL;
+		frames[i] = frame;
+	}
+	mmon_chunks_locate(&m->pool, &space->chunks, frames, in->nr, reply);
+}
+
 /**
  * mmon_flush - store pages
  * @m: the monitor
  * @owner: who asks
  * @in: checked by the caller: addresses are valid and differ
+ * @reply: room for MMON_FLUSH_REPLY_MAX bytes; not written on error
  *
  * Return: 0; 1: a repeat; negative errno: nothing was changed.
  */
 int mmon_flush(struct mmon *m, const struct mmon_owner *owner,
-	       const struct mmon_flush_in *in)
+	       const struct mmon_flush_in *in, struct mmon_flush_reply *reply)
 {
 	struct mmon_space *space = mmon_space_get(m, in->asid);
 	int ret = -EPERM;
@@ -143,6 +177,8 @@ int mmon_flush(struct mmon *m, const struct mmon_owner *owner,
 				    mmon_space_sequence(space, in->seq);
 		if (!ret)
 			ret = store(m, space, in);
+		if (ret >= 0)
+			locate(m, space, in, reply);
 		mutex_unlock(&space->lock);
 	}
 	mmon_space_put(space);

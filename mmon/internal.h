@@ -7,16 +7,24 @@
  *	has an array of vmas (which ranges exist, what they permit) and a page
  *	map (address >> 12 to frame).
  *
- * A frame's content never changes while anybody can see it
+ * mmon never changes a frame's content while anybody can see it
  *	A flush fills fresh frames, checks them, and only then puts them into the
  *	page map in the place of the old ones. So a torn payload never replaces
  *	good data, a frame shared after a fork is never written in place, and a
  *	fetch may read a frame without any lock.
  *
+ *	Only the owner of a space may change a frame in place, one-sided, if the
+ *	frame's chunk is granted to the space (chunk.c). It does not fetch a page
+ *	by request while it writes it, nor ask for a clone of it: both would be
+ *	requests of the same owner, who has the page in its hands. So no reply
+ *	carries a page that is half written, and what a fork shares stays as it
+ *	was: the owner gives up writing in place before it asks for the clone.
+ *
  * Lock order
  *	space->lock (of two spaces the one with the smaller asid first)
  *	    xa_lock of space->pages, xa_lock of mmon->spaces
  *	    pool->lock (bottom halves disabled)
+ *	Windows are created and destroyed under space->lock at most.
  *
  * Who may run at once
  *	MAPS, FLUSH, CLONE and EXIT run in process context under space->lock.
@@ -39,6 +47,7 @@
 
 #include <linux/atomic.h>
 #include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
@@ -83,7 +92,7 @@ enum mmon_counter {
 	MMON_C_NR,
 };
 
-#define MMON_GAUGES	4	/* counters that are read from the pool, spaces */
+#define MMON_GAUGES	6	/* counters that are read from the pool, spaces */
 
 struct mmon;
 
@@ -110,16 +119,59 @@ struct mmon_frame {
 };
 
 /**
+ * struct mmon_chunk - MMON_CHUNK_FRAMES neighbouring frames; the last is short
+ * @entry: on @list
+ * @list: one of the pool's or of the owner's, see chunk.c
+ * @owner: whose frames these are, NULL: anybody's
+ * @window: the grant to @owner; set if and only if @owner is
+ * @busy: the window is being created or destroyed: nobody takes frames here
+ * @free_head: list of free frames, last freed first; the pool's @total ends it
+ * @nr_free: its length
+ * @size: frames in it
+ *
+ * Protected by pool->lock.
+ */
+struct mmon_chunk {
+	struct list_head entry;
+	struct list_head *list;
+	struct mmon_chunks *owner;
+	struct lite_window *window;
+	bool busy;
+	u32 free_head;
+	u32 nr_free;
+	u32 size;
+};
+
+/**
+ * struct mmon_chunks - the chunks of a space
+ * @partial: those with free frames
+ * @full: those without
+ * @nr_free: free frames in them
+ *
+ * Protected by pool->lock. Grows only under space->lock.
+ */
+struct mmon_chunks {
+	struct list_head partial;
+	struct list_head full;
+	u32 nr_free;
+};
+
+/**
  * struct mmon_pool - all frames
- * @frame, @page, @region: set when created. One page more than frames: the
- *	last is always zero and stands for pages that a fetch did not find.
+ * @frame, @page, @region, @chunk: set when created. One page more than frames:
+ *	the last is always zero and stands for pages that a fetch did not find.
  * @capacity: frames that may be in page maps
  * @total: @capacity + MMON_RESERVE; the reserve is for the fresh frames of
  *	flushes and for replaced frames that a fetch still reads
- * @wait: woken when a frame becomes free
- * @lock: protects what follows
- * @free_head: list of free frames, @total if empty
- * @nr_free: its length
+ * @wait: woken when a frame becomes free or a chunk is no longer busy
+ * @lock: protects what follows, and the chunks
+ * @whole, @partial, @full: chunks without owner, by free frames: all, some, none
+ * @busy: chunks whose window is being created or destroyed
+ * @nr_free: free frames
+ * @nr_common: of these, in chunks that nobody owns
+ * @nr_busy: of these, in busy chunks
+ * @granted: chunks that have an owner
+ * @revoked: how many were taken from their owner so far
  * @charged: distinct frames in page maps, those reserved by a running flush
  *	included; <= @capacity
  * @peak: highest @charged so far
@@ -128,13 +180,22 @@ struct mmon_pool {
 	struct mmon_frame *frame;
 	struct page **page;
 	struct lite_region **region;
+	struct mmon_chunk *chunk;
 	u32 nr_regions;
+	u32 nr_chunks;
 	u32 capacity;
 	u32 total;
 	wait_queue_head_t wait;
-	spinlock_t lock;	/* the free list and the charge */
-	u32 free_head;
+	spinlock_t lock;	/* chunks, free frames and the charge */
+	struct list_head whole;
+	struct list_head partial;
+	struct list_head full;
+	struct list_head busy;
 	u32 nr_free;
+	u32 nr_common;
+	u32 nr_busy;
+	u32 granted;
+	u64 revoked;
 	u32 charged;
 	u32 peak;
 };
@@ -143,8 +204,8 @@ int mmon_pool_create(struct mmon_pool *pool, u32 capacity);
 void mmon_pool_drain(struct mmon_pool *pool);
 void mmon_pool_destroy(struct mmon_pool *pool);
 
-int mmon_pool_take(struct mmon_pool *pool, u32 nr, u32 charge,
-		   struct mmon_frame **frames);
+int mmon_pool_take(struct mmon_pool *pool, struct mmon_chunks *chunks, u32 nr,
+		   u32 charge, struct mmon_frame **frames);
 void mmon_pool_untake(struct mmon_pool *pool, u32 nr, u32 charge,
 		      struct mmon_frame **frames);
 void mmon_pool_uncharge(struct mmon_pool *pool, u32 nr);
@@ -156,6 +217,43 @@ bool mmon_frame_unmap(struct mmon_pool *pool, struct mmon_frame *frame);
 void *mmon_frame_data(struct mmon_pool *pool, const struct mmon_frame *frame);
 void mmon_frame_sge(struct mmon_pool *pool, const struct mmon_frame *frame,
 		    struct lite_sge *sge);
+
+/* Who waits for free frames has another look. Without pool->lock. */
+static inline void mmon_pool_wake(struct mmon_pool *pool)
+{
+	/* Orders what has changed against the look for sleepers. */
+	if (wq_has_sleeper(&pool->wait))
+		wake_up_all(&pool->wait);
+}
+
+static inline u32 mmon_frame_index(const struct mmon_pool *pool,
+				   const struct mmon_frame *frame)
+{
+	return frame - pool->frame;
+}
+
+/* ---- chunk.c ---------------------------------------------------------------- */
+
+#define MMON_CHUNK_FRAMES	(1u << MMON_CHUNK_SHIFT)
+/* A space that has as many frames is given chunks of its own. */
+#define MMON_CLAIM_FRAMES	(MMON_CHUNK_FRAMES / 8)
+
+int mmon_chunks_create(struct mmon_pool *pool);
+void mmon_chunks_destroy(struct mmon_pool *pool);
+void mmon_chunks_init(struct mmon_chunks *chunks);
+void mmon_chunk_put_frame(struct mmon_pool *pool, struct mmon_frame *frame);
+bool mmon_chunks_try_take(struct mmon_pool *pool, struct mmon_chunks *chunks,
+			  u32 nr, struct mmon_frame **frames);
+bool mmon_chunks_reach(struct mmon_pool *pool, u32 nr);
+bool mmon_chunks_busy(struct mmon_pool *pool);
+bool mmon_chunk_claim(struct mmon_pool *pool, struct mmon_chunks *chunks);
+bool mmon_chunk_revoke(struct mmon_pool *pool, const struct mmon_chunks *chunks,
+		       u32 nr);
+void mmon_chunks_disown(struct mmon_pool *pool, struct mmon_chunks *chunks);
+void mmon_chunks_locate(struct mmon_pool *pool, const struct mmon_chunks *chunks,
+			struct mmon_frame * const *frames, u32 nr,
+			struct mmon_flush_reply *reply);
+void mmon_chunks_read(struct mmon_pool *pool, u32 *granted, u64 *revoked);
 
 /* ---- vmas.c ----------------------------------------------------------------- */
 
@@ -199,6 +297,7 @@ int mmon_vmas_check(const struct mmon_vmas *vmas, u64 addr, u32 prot);
  * @dead: no longer in the table; a request that meets it starts over
  * @seq: number of the last change that was applied
  * @frames: entries of @pages that are frames
+ * @chunks: chunks of the pool that are this space's alone
  * @vmas: NULL: none. Read under RCU.
  * @pages: address >> MMON_PAGE_SHIFT to struct mmon_frame, or a value entry
  *	that only reserves the slot. Read under RCU.
@@ -212,6 +311,7 @@ struct mmon_space {
 	struct mutex lock;	/* writers */
 	u64 seq;
 	u64 frames;
+	struct mmon_chunks chunks;
 	struct mmon_vmas __rcu *vmas;
 	struct xarray pages;
 	struct rcu_head rcu;
@@ -267,7 +367,7 @@ struct mmon_flush_in {
 int mmon_maps(struct mmon *m, const struct mmon_owner *owner, u64 asid, u64 seq,
 	      const struct mmon_change *changes, u32 nr);
 int mmon_flush(struct mmon *m, const struct mmon_owner *owner,
-	       const struct mmon_flush_in *in);
+	       const struct mmon_flush_in *in, struct mmon_flush_reply *reply);
 int mmon_clone(struct mmon *m, const struct mmon_owner *owner,
 	       const struct mmon_clone *msg);
 
@@ -284,8 +384,17 @@ struct mmon_pages {
 	struct mmon_frame *frame[MMON_FETCH_MAX];
 };
 
+/** struct mmon_body - the body of a reply; of a flush, the others have none */
+struct mmon_body {
+	u32 len;
+	union {
+		struct mmon_flush_reply flush;
+		u8 bytes[MMON_FLUSH_REPLY_MAX];
+	};
+};
+
 int mmon_handle(struct mmon *m, const struct lite_request *req,
-		struct mmon_pages *pages);
+		struct mmon_pages *pages, struct mmon_body *body);
 u64 mmon_request_asid(const struct lite_request *req);
 void mmon_pages_put(struct mmon *m, const struct mmon_pages *pages);
 

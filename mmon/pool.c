@@ -3,7 +3,8 @@
  * The frames of this host: allocated when the module is loaded, given back when
  * it is unloaded, never more and never fewer.
  *
- * Two books are kept. The free list says which frames are unused. The charge
+ * Two books are kept. The free lists say which frames are unused, and for whom
+ * (chunk.c). The charge
  * says how many distinct frames are in page maps; it is what the capacity
  * limits. Between the two lies the reserve: a flush fills fresh frames before
  * it gives up the old ones, so overwriting pages must work when the capacity is
@@ -11,7 +12,8 @@
  * the reserve, and the frames it replaces go back to it. If the reserve is
  * empty for the moment, because other flushes have it or fetches still read
  * replaced frames, the flush waits: it holds no frames while it does, and what
- * it waits for ends by itself.
+ * it waits for ends by itself. Free frames of other spaces' chunks are no less
+ * free: the flush takes such a chunk from its owner.
  *
  * A fresh frame is overwritten in full before anybody can see it, so frames are
  * not cleared.
@@ -32,19 +34,6 @@
 #define TAKE_TIMEOUT	HZ
 /* Fail rather than have processes killed for the pool. */
 #define POOL_GFP	(GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
-
-static u32 frame_index(struct mmon_pool *pool, const struct mmon_frame *frame)
-{
-	return frame - pool->frame;
-}
-
-static void push_free(struct mmon_pool *pool, struct mmon_frame *frame)
-{
-	lockdep_assert_held(&pool->lock);
-	frame->next = pool->free_head;
-	pool->free_head = frame_index(pool, frame);
-	pool->nr_free++;
-}
 
 static void free_pages_array(struct mmon_pool *pool)
 {
@@ -117,7 +106,6 @@ static int create_regions(struct mmon_pool *pool)
  */
 int mmon_pool_create(struct mmon_pool *pool, u32 capacity)
 {
-	u32 i;
 	int err;
 
 	memset(pool, 0, sizeof(*pool));
@@ -125,7 +113,6 @@ int mmon_pool_create(struct mmon_pool *pool, u32 capacity)
 	init_waitqueue_head(&pool->wait);
 	pool->capacity = capacity;
 	pool->total = capacity + MMON_RESERVE;
-	pool->free_head = pool->total;
 
 	pool->frame = kvcalloc(pool->total, sizeof(*pool->frame), POOL_GFP);
 	if (!pool->frame)
@@ -136,13 +123,13 @@ int mmon_pool_create(struct mmon_pool *pool, u32 capacity)
 	err = create_regions(pool);
 	if (err)
 		goto out_pages;
-
-	spin_lock_bh(&pool->lock);
-	for (i = pool->total; i > 0; i--)
-		push_free(pool, &pool->frame[i - 1]);
-	spin_unlock_bh(&pool->lock);
+	err = mmon_chunks_create(pool);
+	if (err)
+		goto out_regions;
 	return 0;
 
+out_regions:
+	destroy_regions(pool);
 out_pages:
 	free_pages_array(pool);
 out_frame:
@@ -193,26 +180,11 @@ void mmon_pool_destroy(struct mmon_pool *pool)
 			pool->total - pool->nr_free, pool->total, pool->charged);
 		return;
 	}
+	mmon_chunks_destroy(pool);
 	destroy_regions(pool);
 	free_pages_array(pool);
 	kvfree(pool->frame);
 	pool->frame = NULL;
-}
-
-static bool try_take(struct mmon_pool *pool, u32 nr, struct mmon_frame **frames)
-{
-	bool enough;
-	u32 i;
-
-	spin_lock_bh(&pool->lock);
-	enough = pool->nr_free >= nr;
-	for (i = 0; enough && i < nr; i++) {
-		frames[i] = &pool->frame[pool->free_head];
-		pool->free_head = frames[i]->next;
-		pool->nr_free--;
-	}
-	spin_unlock_bh(&pool->lock);
-	return enough;
 }
 
 static bool try_charge(struct mmon_pool *pool, u32 nr)
@@ -237,24 +209,45 @@ void mmon_pool_uncharge(struct mmon_pool *pool, u32 nr)
 	spin_unlock_bh(&pool->lock);
 }
 
+/*
+ * A chunk that is busy is waited for as long as it takes: its frames are free,
+ * and what makes it busy ends by itself.
+ */
+static bool take(struct mmon_pool *pool, struct mmon_chunks *chunks, u32 nr,
+		 struct mmon_frame **frames)
+{
+	long left = TAKE_TIMEOUT;
+
+	while (!mmon_chunks_try_take(pool, chunks, nr, frames)) {
+		if (mmon_chunk_revoke(pool, chunks, nr))
+			continue;
+		if (!left && !mmon_chunks_busy(pool))
+			return false;
+		left = wait_event_timeout(pool->wait,
+					  mmon_chunks_reach(pool, nr),
+					  left ?: TAKE_TIMEOUT);
+	}
+	return true;
+}
+
 /**
  * mmon_pool_take - frames for a flush: all of them or none
  * @pool: the pool
+ * @chunks: those of the space, used first; NULL: it has none
  * @nr: frames wanted; each is returned with one reference and in no page map
  * @charge: how many more frames than before will be in page maps, <= @nr
  * @frames: array of @nr
  *
  * Context: process, may sleep for a second. Return: 0 or -ENOSPC.
  */
-int mmon_pool_take(struct mmon_pool *pool, u32 nr, u32 charge,
-		   struct mmon_frame **frames)
+int mmon_pool_take(struct mmon_pool *pool, struct mmon_chunks *chunks, u32 nr,
+		   u32 charge, struct mmon_frame **frames)
 {
 	u32 i;
 
 	if (!try_charge(pool, charge))
 		return -ENOSPC;
-	if (!wait_event_timeout(pool->wait, try_take(pool, nr, frames),
-				TAKE_TIMEOUT)) {
+	if (!take(pool, chunks, nr, frames)) {
 		mmon_pool_uncharge(pool, charge);
 		return -ENOSPC;
 	}
@@ -314,12 +307,8 @@ void mmon_frame_put(struct mmon_pool *pool, struct mmon_frame *frame)
 {
 	if (!refcount_dec_and_test(&frame->ref))
 		return;
-	spin_lock_bh(&pool->lock);
-	push_free(pool, frame);
-	spin_unlock_bh(&pool->lock);
-	/* Orders the list against the look for sleepers. */
-	if (wq_has_sleeper(&pool->wait))
-		wake_up_all(&pool->wait);
+	mmon_chunk_put_frame(pool, frame);
+	mmon_pool_wake(pool);
 }
 
 /**
@@ -340,7 +329,7 @@ bool mmon_frame_unmap(struct mmon_pool *pool, struct mmon_frame *frame)
 /** mmon_frame_data - the frame's 4096 bytes */
 void *mmon_frame_data(struct mmon_pool *pool, const struct mmon_frame *frame)
 {
-	return page_address(pool->page[frame_index(pool, frame)]);
+	return page_address(pool->page[mmon_frame_index(pool, frame)]);
 }
 
 /**
@@ -352,7 +341,7 @@ void *mmon_frame_data(struct mmon_pool *pool, const struct mmon_frame *frame)
 void mmon_frame_sge(struct mmon_pool *pool, const struct mmon_frame *frame,
 		    struct lite_sge *sge)
 {
-	u32 index = frame ? frame_index(pool, frame) : pool->total;
+	u32 index = frame ? mmon_frame_index(pool, frame) : pool->total;
 
 	sge->region = pool->region[index / MMON_REGION_FRAMES];
 	sge->page = index % MMON_REGION_FRAMES;

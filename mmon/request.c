@@ -10,6 +10,7 @@
 #include <linux/bitops.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/overflow.h>
 
 #include "internal.h"
 
@@ -89,11 +90,12 @@ static int decode_flush_page(struct mmon_flush_in *in, u32 i,
 }
 
 static int req_flush(struct mmon *m, const struct lite_request *req,
-		     const struct mmon_owner *owner)
+		     const struct mmon_owner *owner, struct mmon_body *body)
 {
 	const struct mmon_flush *msg = req->body;
 	const struct mmon_flush_page *page = (const void *)(msg + 1);
 	struct mmon_flush_in in;
+	int ret;
 	u32 i;
 
 	if (req->body_len < sizeof(*msg) || req->nr_direct)
@@ -109,7 +111,11 @@ static int req_flush(struct mmon *m, const struct lite_request *req,
 	in.asid = le64_to_cpu(msg->asid);
 	in.seq = le64_to_cpu(msg->seq);
 	in.payload = req->payload;
-	return mmon_flush(m, owner, &in);
+	ret = mmon_flush(m, owner, &in, &body->flush);
+	if (ret >= 0)
+		body->len = struct_size(&body->flush, grant,
+					le32_to_cpu(body->flush.nr_grants));
+	return ret;
 }
 
 static int req_clone(struct mmon *m, const struct lite_request *req,
@@ -223,13 +229,14 @@ static void count_flush(struct mmon *m, const struct lite_request *req)
  * @req: the request
  * @pages: what a fetch found; the caller drops the references. Other requests
  *	leave it empty.
+ * @body: what goes into the reply
  *
  * Context: process; softirq is enough for MMON_OP_FETCH.
  * Return: 0 or negative errno, which is the answer. A fetch of one page that
  * is not stored is -ENOENT, though no refusal.
  */
 int mmon_handle(struct mmon *m, const struct lite_request *req,
-		struct mmon_pages *pages)
+		struct mmon_pages *pages, struct mmon_body *body)
 {
 	static const enum mmon_counter served[MMON_OP_MAX] = {
 		[MMON_OP_MAPS] = MMON_C_MAPS,
@@ -243,10 +250,11 @@ int mmon_handle(struct mmon *m, const struct lite_request *req,
 
 	pages->nr = 0;
 	pages->found = 0;
+	body->len = 0;
 	if (req->op == MMON_OP_FETCH)
 		ret = req_fetch(m, req, &owner, pages);
 	else if (req->op == MMON_OP_FLUSH)
-		ret = req_flush(m, req, &owner);
+		ret = req_flush(m, req, &owner, body);
 	else if (req->op == MMON_OP_MAPS)
 		ret = req_maps(m, req, &owner);
 	else if (req->op == MMON_OP_CLONE)

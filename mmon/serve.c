@@ -107,7 +107,8 @@ static bool is_fetch_of_one(const struct lite_request *req)
 static void handle(struct lite_request *req)
 {
 	struct mmon_pages pages;
-	int err = mmon_handle(server, req, &pages);
+	struct mmon_body body;
+	int err = mmon_handle(server, req, &pages, &body);
 
 	trace_mmon_request(req, err);
 	if (req->op != MMON_OP_FETCH)
@@ -118,7 +119,7 @@ static void handle(struct lite_request *req)
 			report_refusal(req, err);
 		lite_reply(req, err, NULL, 0);
 	} else if (req->op != MMON_OP_FETCH) {
-		lite_reply(req, 0, NULL, 0);
+		lite_reply(req, 0, body.bytes, body.len);
 	} else if (is_fetch_of_one(req)) {
 		reply_page(req, pages.frame[0]);
 	} else {

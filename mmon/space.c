@@ -53,6 +53,7 @@ struct mmon_space *mmon_space_create(struct mmon *m, u64 asid,
 	kref_init(&space->ref);
 	mutex_init(&space->lock);
 	xa_init(&space->pages);
+	mmon_chunks_init(&space->chunks);
 	return space;
 }
 
@@ -212,12 +213,13 @@ void mmon_space_drop(struct mmon *m, struct mmon_space *space,
 	mmon_pool_uncharge(&m->pool, freed);
 }
 
-/** mmon_space_clear - free vmas and frames */
+/** mmon_space_clear - free vmas, frames and chunks */
 void mmon_space_clear(struct mmon *m, struct mmon_space *space)
 {
 	lockdep_assert_held(&space->lock);
 	mmon_space_set_vmas(space, NULL);
 	mmon_space_drop(m, space, 0, ULONG_MAX, false);
+	mmon_chunks_disown(&m->pool, &space->chunks);
 	xa_destroy(&space->pages);
 }
 

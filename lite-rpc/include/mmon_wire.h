@@ -106,9 +106,11 @@ static_assert(sizeof(struct mmon_flush) == 24);
  * struct mmon_grant - a chunk of frames that the asid's owner may reach one-sided
  * @chunk: its number
  * @rkey, @addr: remote key and address of its first frame; valid until the memory
- *	host revokes them, which a transfer learns from its refusal
+ *	host revokes them, which a transfer learns from its refusal. A later grant
+ *	of the same chunk replaces an earlier one.
  *
- * All frames of the chunk are the asid's, in its page map or free.
+ * All frames of the chunk are the asid's, in its page map or free, or are shared
+ * with or left to clones of it, which have the same owner.
  */
 struct mmon_grant {
 	__le32 chunk;
@@ -118,7 +120,9 @@ struct mmon_grant {
 
 static_assert(sizeof(struct mmon_grant) == 16);
 
+#ifndef MMON_CHUNK_SHIFT	/* unit tests want a small pool to have many */
 #define MMON_CHUNK_SHIFT	9	/* frames in a chunk: 512 */
+#endif
 
 /**
  * struct mmon_flush_reply - where the pages of a flush are now
@@ -132,7 +136,16 @@ static_assert(sizeof(struct mmon_grant) == 16);
  * page, as long as it has not asked for a clone of the page since (the clone
  * would change with it), and has the page neither unmapped nor discarded. It may
  * not have such a transfer under way when it asks for the page to be unmapped,
- * discarded or cloned. A repeat is answered with the same locations.
+ * discarded, flushed or cloned. A move takes the location along with the page;
+ * a move or clone onto a page ends the page's location, and the next flush of a
+ * page replaces it, also by 0.
+ *
+ * A WRITE that failed may still change the frame, until a flush is answered on a
+ * connection that was made afterwards: the memory host has closed the former one
+ * by then. So the page is to be flushed before it is cloned.
+ *
+ * A repeat is answered by the locations at the time of the repeat, not those of
+ * the first answer: a grant may have been revoked meanwhile.
  */
 struct mmon_flush_reply {
 	__le32 location[MMON_FLUSH_MAX];

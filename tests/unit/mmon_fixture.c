@@ -55,6 +55,7 @@ void fixture_stop(struct mmon *m)
 	SHIM_ASSERT(m->pool.nr_free == m->pool.total);
 	mmon_pool_destroy(&m->pool);
 	SHIM_ASSERT(!m->pool.frame);
+	SHIM_ASSERT(!lite_stub_windows);
 	SHIM_ASSERT(!lite_stub_regions);
 	SHIM_ASSERT(!shim_live);
 }
@@ -114,17 +115,130 @@ static u32 count_pins(const struct mmon_frame *frame,
 	return n;
 }
 
-static void check_free_list(struct mmon_pool *pool)
+/* ---- of chunks ------------------------------------------------------------------- */
+
+static struct mmon_chunk *chunk_of(struct mmon *m, const struct mmon_frame *frame)
 {
-	u32 n = 0, i = pool->free_head;
+	return &m->pool.chunk[(frame - m->pool.frame) >> MMON_CHUNK_SHIFT];
+}
+
+static const struct mmon_space *owner_of(struct mmon *m,
+					 const struct mmon_chunk *chunk)
+{
+	struct mmon_space *space;
+	unsigned long asid;
+
+	xa_for_each(&m->spaces, asid, space)
+		if (&space->chunks == chunk->owner)
+			return space;
+	shim_fail(__FILE__, __LINE__, "a chunk is owned by nobody");
+}
+
+static void check_free_list(struct mmon_pool *pool, struct mmon_chunk *chunk)
+{
+	u32 n = 0, i = chunk->free_head;
 
 	while (i != pool->total) {
-		SHIM_ASSERT(i < pool->total && n < pool->total);
+		SHIM_ASSERT(i < pool->total && n < chunk->size);
+		SHIM_ASSERT(&pool->chunk[i >> MMON_CHUNK_SHIFT] == chunk);
 		SHIM_ASSERT(!refcount_read(&pool->frame[i].ref));
 		i = pool->frame[i].next;
 		n++;
 	}
-	SHIM_ASSERT(n == pool->nr_free);
+	SHIM_ASSERT(n == chunk->nr_free);
+}
+
+static struct list_head *right_list(struct mmon_pool *pool,
+				    struct mmon_chunk *chunk)
+{
+	if (chunk->owner)
+		return chunk->nr_free ? &chunk->owner->partial :
+					&chunk->owner->full;
+	if (!chunk->nr_free)
+		return &pool->full;
+	return chunk->nr_free == chunk->size ? &pool->whole : &pool->partial;
+}
+
+static u32 count_list(struct list_head *list)
+{
+	struct mmon_chunk *chunk;
+	u32 n = 0;
+
+	list_for_each_entry(chunk, list, entry) {
+		SHIM_ASSERT(chunk->list == list);
+		n++;
+	}
+	return n;
+}
+
+/* Whoever has a frame of an owned chunk is the owner's. */
+static void check_strangers(struct mmon *m, struct mmon_space *space)
+{
+	const struct mmon_space *owner;
+	struct mmon_frame *frame;
+	struct mmon_chunk *chunk;
+	unsigned long index;
+
+	xa_for_each(&space->pages, index, frame) {
+		chunk = chunk_of(m, frame);
+		if (!chunk->owner || chunk->owner == &space->chunks)
+			continue;
+		owner = owner_of(m, chunk);
+		SHIM_ASSERT(owner->node == space->node);
+		SHIM_ASSERT(owner->incarnation == space->incarnation);
+	}
+}
+
+/* The key of an owned chunk reaches all of it and nothing else. */
+static void check_window(struct mmon *m, struct mmon_chunk *chunk)
+{
+	u32 first = (chunk - m->pool.chunk) << MMON_CHUNK_SHIFT;
+	struct lite_grant grant;
+
+	SHIM_ASSERT(!!chunk->window == !!chunk->owner);
+	if (!chunk->window)
+		return;
+	lite_window_grant(chunk->window, &grant);
+	SHIM_ASSERT(grant.len == chunk->size * MMON_PAGE_SIZE);
+	SHIM_ASSERT(lite_stub_reach(grant.rkey, grant.addr) ==
+		    mmon_frame_data(&m->pool, &m->pool.frame[first]));
+}
+
+static void check_chunks(struct mmon *m)
+{
+	struct mmon_pool *pool = &m->pool;
+	u32 i, free = 0, common = 0, granted = 0, listed = 0;
+	struct mmon_space *space;
+	unsigned long asid;
+
+	for (i = 0; i < pool->nr_chunks; i++) {
+		struct mmon_chunk *chunk = &pool->chunk[i];
+
+		SHIM_ASSERT(!chunk->busy);
+		SHIM_ASSERT(chunk->list == right_list(pool, chunk));
+		check_free_list(pool, chunk);
+		check_window(m, chunk);
+		free += chunk->nr_free;
+		common += chunk->owner ? 0 : chunk->nr_free;
+		granted += !!chunk->owner;
+	}
+	xa_for_each(&m->spaces, asid, space) {
+		struct mmon_chunk *chunk;
+		u32 own = 0;
+
+		list_for_each_entry(chunk, &space->chunks.partial, entry)
+			own += chunk->nr_free;
+		SHIM_ASSERT(own == space->chunks.nr_free);
+		listed += count_list(&space->chunks.partial) +
+			  count_list(&space->chunks.full);
+		check_strangers(m, space);
+	}
+	SHIM_ASSERT(listed == granted && granted == pool->granted);
+	SHIM_ASSERT(lite_stub_windows == granted);
+	SHIM_ASSERT(count_list(&pool->whole) + count_list(&pool->partial) +
+		    count_list(&pool->full) + granted == pool->nr_chunks);
+	SHIM_ASSERT(list_empty(&pool->busy) && !pool->nr_busy);
+	SHIM_ASSERT(free == pool->nr_free && common == pool->nr_common);
 }
 
 void fixture_check(struct mmon *m, const struct mmon_pages *pinned, u32 nr)
@@ -156,11 +270,92 @@ void fixture_check(struct mmon *m, const struct mmon_pages *pinned, u32 nr)
 	SHIM_ASSERT(used <= pool->capacity && pool->peak >= used &&
 		    pool->peak <= pool->capacity);
 	SHIM_ASSERT(pool->nr_free + out == pool->total);
-	check_free_list(pool);
+	check_chunks(m);
 	free(maps);
 }
 
 /* ---- requests --------------------------------------------------------------------------- */
+
+static struct mmon_body last_body;
+
+struct place flush_place(u32 i)
+{
+	const struct mmon_flush_reply *reply = &last_body.flush;
+	u32 j, at = reply->location[i] - 1;
+	struct place place = { 0 };
+
+	if (!last_body.len || !reply->location[i])
+		return place;
+	for (j = 0; j < reply->nr_grants; j++)
+		if (reply->grant[j].chunk == at >> MMON_CHUNK_SHIFT)
+			break;
+	SHIM_ASSERT(j < reply->nr_grants);
+	place.frame = at;
+	place.rkey = reply->grant[j].rkey;
+	place.addr = reply->grant[j].addr +
+		     (at % MMON_CHUNK_FRAMES) * MMON_PAGE_SIZE;
+	return place;
+}
+
+/* Each page that may be told of is, with a key to just that page. */
+static void check_places(struct mmon *m, const struct mmon_space *space,
+			 const struct mmon_flush_page *page, u32 nr)
+{
+	struct mmon_frame *frame;
+	struct place place;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		frame = xa_load((struct xarray *)&space->pages,
+				page[i].addr >> MMON_PAGE_SHIFT);
+		place = flush_place(i);
+		SHIM_ASSERT(!!place.rkey ==
+			    (frame && atomic_read(&frame->maps) == 1 &&
+			     chunk_of(m, frame)->owner == &space->chunks));
+		if (!place.rkey)
+			continue;
+		SHIM_ASSERT(frame == &m->pool.frame[place.frame]);
+		SHIM_ASSERT(lite_stub_reach(place.rkey, place.addr) ==
+			    mmon_frame_data(&m->pool, frame));
+	}
+	for (; i < MMON_FLUSH_MAX; i++)
+		SHIM_ASSERT(!last_body.flush.location[i]);
+}
+
+/* Each grant is needed, and comes once. */
+static void check_grants(void)
+{
+	const struct mmon_flush_reply *reply = &last_body.flush;
+	u32 i, j, used;
+
+	SHIM_ASSERT(reply->nr_grants <= MMON_FLUSH_MAX);
+	SHIM_ASSERT(last_body.len == sizeof(*reply) +
+		    reply->nr_grants * sizeof(reply->grant[0]));
+	for (i = 0; i < reply->nr_grants; i++) {
+		used = 0;
+		for (j = 0; j < MMON_FLUSH_MAX; j++)
+			used += reply->location[j] &&
+				reply->grant[i].chunk ==
+				(reply->location[j] - 1) >> MMON_CHUNK_SHIFT;
+		SHIM_ASSERT(used);
+		for (j = 0; j < i; j++)
+			SHIM_ASSERT(reply->grant[i].chunk !=
+				    reply->grant[j].chunk);
+	}
+}
+
+static void check_body(struct mmon *m, const struct lite_request *req, int err)
+{
+	const struct mmon_flush *msg = req->body;
+
+	if (err || req->op != MMON_OP_FLUSH) {
+		SHIM_ASSERT(!last_body.len);
+		return;
+	}
+	check_grants();
+	check_places(m, xa_load(&m->spaces, msg->asid), (const void *)(msg + 1),
+		     msg->nr);
+}
 
 int do_raw(struct mmon *m, struct lite_request *req, struct mmon_pages *pages)
 {
@@ -168,10 +363,11 @@ int do_raw(struct mmon *m, struct lite_request *req, struct mmon_pages *pages)
 	int err;
 
 	shim_atomic_depth += atomic;
-	err = mmon_handle(m, req, pages);
+	err = mmon_handle(m, req, pages, &last_body);
 	shim_atomic_depth -= atomic;
 	SHIM_ASSERT(err <= 0);
 	SHIM_ASSERT(!pages->found || (req->op == MMON_OP_FETCH && !err));
+	check_body(m, req, err);
 	shim_rcu_flush();
 	return err;
 }

@@ -54,7 +54,17 @@ int do_fetch(struct mmon *m, u32 node, u64 asid, u32 nr, const u64 *addr,
 	     struct mmon_pages *pages);
 /* One page: 0 and its stamp, or an error. */
 int do_fetch1(struct mmon *m, u32 node, u64 asid, u64 addr, u64 *stamp);
-/* Any request, in the context it would run in. */
+/* What the owner of a page got told: whether, and how it reaches it. */
+struct place {
+	u32 rkey;		/* 0: not told */
+	u64 addr;
+	u32 frame;
+};
+
+/* Of page @i of the last flush that was answered. */
+struct place flush_place(u32 i);
+
+/* Any request, in the context it would run in. The answer is checked. */
 int do_raw(struct mmon *m, struct lite_request *req, struct mmon_pages *pages);
 
 u64 counter(struct mmon *m, const char *name);

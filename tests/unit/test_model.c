@@ -3,7 +3,9 @@
  * This test will run random requests of two nodes against mmon and against a
  * model that is as simple as can be: per space one protection and one number
  * per page, and a list of which numbers there are. Answers, contents and counts
- * must agree after every request.
+ * must agree after every request. Pages are also read and written in place by
+ * the keys that flushes were answered with, as long as the owner may. Chunks are
+ * small here, so that spaces have to take them from each other.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,6 +29,7 @@ static u64 page_no(u32 i)
 /*
  * @value: 0: nothing stored; else names a frame: flushes make new ones, clones
  *	copy them
+ * @place: where the owner may write the page in place
  */
 struct model {
 	bool exists;
@@ -34,6 +37,7 @@ struct model {
 	u64 seq;
 	signed char prot[PAGES];
 	u32 value[PAGES];
+	struct place place[PAGES];
 };
 
 static struct model model[SPACES];
@@ -169,9 +173,12 @@ static void model_step(struct model *s, const struct step *step)
 		if (step->type == MMON_MOVE) {
 			s->prot[to] = step->prot;
 			s->value[to] = s->value[i];
+			s->place[to] = s->place[i];
 		}
-		if (step->type != MMON_MAP)
-			s->value[i] = 0;
+		if (step->type == MMON_MAP)
+			continue;
+		s->value[i] = 0;
+		s->place[i].rkey = 0;
 	}
 }
 
@@ -278,6 +285,37 @@ static void flush(void)
 	last_value += nr;
 	err = do_raw(&m, &req, &pages);
 	assert_int_equal(err, min(expect, 0));
+	for (i = 0; !err && i < nr; i++)
+		s->place[page[i]] = flush_place(i);
+}
+
+/* ---- one-sided ---------------------------------------------------------------------------- */
+
+static u32 in_place, refused;
+
+static void write_in_place(void)
+{
+	u32 which = random_below(SPACES), p = random_below(PAGES), i;
+	struct model *s = &model[which];
+	struct content c = { 0 };
+	void *data;
+
+	for (i = 0; i < PAGES && !s->place[p].rkey; i++)
+		p = (p + 1) % PAGES;
+	if (!s->exists || !s->place[p].rkey)
+		return;
+	data = lite_stub_reach(s->place[p].rkey, s->place[p].addr);
+	if (!data) {		/* revoked; from now on by request */
+		s->place[p].rkey = 0;
+		refused++;
+		return;
+	}
+	assert_true(content_read(data, &c));
+	assert_int_equal(c.stamp, s->value[p]);
+	c.stamp = ++last_value;
+	content_fill(data, &c);
+	s->value[p] = last_value;
+	in_place++;
 }
 
 /* ---- clone, exit, loss ------------------------------------------------------------------ */
@@ -306,6 +344,8 @@ static void clone(void)
 	for (i = first; i <= last; i++) {
 		child->prot[i] = s->prot[i];
 		child->value[i] = s->value[i];
+		child->place[i].rkey = 0;
+		s->place[i].rkey = 0;
 	}
 	s->seq++;
 }
@@ -407,8 +447,10 @@ static void step(void)
 
 	if (dice < 20)
 		maps();
-	else if (dice < 65)
+	else if (dice < 50)
 		flush();
+	else if (dice < 65)
+		write_in_place();
 	else if (dice < 85)
 		some_fetch();
 	else if (dice < 95)
@@ -431,6 +473,8 @@ static void tell(void)
 		print_message("%s %llu%s", table[i].name,
 			      (unsigned long long)table[i].value,
 			      i + 1 < nr ? ", " : "\n");
+	print_message("%u pages written in place, %u refused\n", in_place,
+		      refused);
 }
 
 static void random_requests(void **state)

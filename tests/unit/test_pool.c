@@ -39,9 +39,9 @@ static void size_is_hard(void **state)
 	u32 peak;
 
 	(void)state;
-	assert_int_equal(mmon_pool_take(&m.pool, CAPACITY, CAPACITY, taken), 0);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, CAPACITY, CAPACITY, taken), 0);
 	assert_int_equal(mmon_pool_used(&m.pool, &peak), CAPACITY);
-	assert_int_equal(mmon_pool_take(&m.pool, 1, 1, &taken[CAPACITY]), -ENOSPC);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, 1, 1, &taken[CAPACITY]), -ENOSPC);
 	mmon_pool_untake(&m.pool, CAPACITY, CAPACITY, taken);
 	assert_int_equal(mmon_pool_used(&m.pool, &peak), 0);
 	assert_int_equal(peak, CAPACITY);
@@ -50,11 +50,11 @@ static void size_is_hard(void **state)
 static void reserve_serves_overwriting(void **state)
 {
 	(void)state;
-	assert_int_equal(mmon_pool_take(&m.pool, CAPACITY, CAPACITY, taken), 0);
-	assert_int_equal(mmon_pool_take(&m.pool, MMON_RESERVE, 0,
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, CAPACITY, CAPACITY, taken), 0);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, MMON_RESERVE, 0,
 					&taken[CAPACITY]), 0);
 	assert_int_equal(m.pool.nr_free, 0);
-	assert_int_equal(mmon_pool_take(&m.pool, 1, 0, taken), -ENOSPC);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, 1, 0, taken), -ENOSPC);
 	put(CAPACITY + MMON_RESERVE);
 	mmon_pool_uncharge(&m.pool, CAPACITY);
 }
@@ -69,10 +69,10 @@ static void waits_for_the_reserve(void **state)
 	struct mmon_frame *one;
 
 	(void)state;
-	assert_int_equal(mmon_pool_take(&m.pool, CAPACITY + MMON_RESERVE, 0,
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, CAPACITY + MMON_RESERVE, 0,
 					taken), 0);
 	shim_wait_hook = give_one_back;
-	assert_int_equal(mmon_pool_take(&m.pool, 1, 0, &one), 0);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, 1, 0, &one), 0);
 	assert_ptr_equal(one, taken[0]);
 	put(CAPACITY + MMON_RESERVE);
 }
@@ -82,9 +82,9 @@ static void failed_wait_charges_nothing(void **state)
 	u32 peak;
 
 	(void)state;
-	assert_int_equal(mmon_pool_take(&m.pool, CAPACITY + MMON_RESERVE, 0,
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, CAPACITY + MMON_RESERVE, 0,
 					taken), 0);
-	assert_int_equal(mmon_pool_take(&m.pool, 1, 1, taken), -ENOSPC);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, 1, 1, taken), -ENOSPC);
 	assert_int_equal(mmon_pool_used(&m.pool, &peak), 0);
 	put(CAPACITY + MMON_RESERVE);
 }
@@ -95,7 +95,7 @@ static void all_frames_differ(void **state)
 	u32 i, all = CAPACITY + MMON_RESERVE;
 
 	(void)state;
-	assert_int_equal(mmon_pool_take(&m.pool, all, 0, taken), 0);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, all, 0, taken), 0);
 	for (i = 0; i < all; i++) {
 		assert_false(seen[taken[i] - m.pool.frame]);
 		seen[taken[i] - m.pool.frame] = true;
@@ -110,7 +110,7 @@ static void all_frames_differ(void **state)
 static void free_frame_is_not_taken_by_reference(void **state)
 {
 	(void)state;
-	assert_int_equal(mmon_pool_take(&m.pool, 1, 0, taken), 0);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, 1, 0, taken), 0);
 	assert_true(mmon_frame_tryget(taken[0]));
 	mmon_frame_put(&m.pool, taken[0]);
 	mmon_frame_put(&m.pool, taken[0]);
@@ -186,7 +186,7 @@ static void leak_is_reported(void **state)
 	unsigned long before = shim_messages;
 
 	(void)state;
-	assert_int_equal(mmon_pool_take(&m.pool, 1, 1, taken), 0);
+	assert_int_equal(mmon_pool_take(&m.pool, NULL, 1, 1, taken), 0);
 	mmon_pool_drain(&m.pool);
 	mmon_pool_destroy(&m.pool);
 	assert_true(shim_messages > before);

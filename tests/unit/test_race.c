@@ -64,8 +64,9 @@ static int raw(u8 op, const void *body, u32 len, const void *payload, u32 plen)
 		.payload_len = plen,
 	};
 	struct mmon_pages pages;
+	struct mmon_body answer;
 
-	return mmon_handle(&m, &req, &pages);
+	return mmon_handle(&m, &req, &pages, &answer);
 }
 
 static int flush_page(u64 asid, u64 seq, u64 addr, u64 stamp)

@@ -9,7 +9,18 @@ struct lite_region {
 	struct page **pages;
 };
 
+struct lite_window {
+	struct lite_window *next;
+	struct lite_region *region;
+	u32 page;
+	struct lite_grant grant;
+};
+
 long lite_stub_regions;
+long lite_stub_windows;
+bool lite_stub_no_windows;
+void (*lite_stub_window_hook)(void);
+static struct lite_window *windows;
 const struct lite_handler *lite_stub_handler;
 struct lite_stub_reply lite_stub_reply;
 struct lite_stub_member lite_stub_member[LITE_SVC_MAX];
@@ -31,9 +42,82 @@ struct lite_region *lite_region_create(struct page **pages, u32 nr, u32 access)
 
 void lite_region_destroy(struct lite_region *region)
 {
+	struct lite_window *window;
+
+	for (window = windows; window; window = window->next)
+		SHIM_ASSERT(window->region != region);
 	shim_free(region->pages);
 	shim_free(region);
 	lite_stub_regions--;
+}
+
+static void window_hook(void)
+{
+	void (*hook)(void) = lite_stub_window_hook;
+
+	might_sleep();
+	lite_stub_window_hook = NULL;
+	if (hook)
+		hook();
+}
+
+/* Keys and addresses never come twice. */
+struct lite_window *lite_window_create(struct lite_region *region, u32 page,
+				       u32 nr, u32 access)
+{
+	static u32 last_key;
+	struct lite_window *window;
+
+	SHIM_ASSERT(nr && nr <= 512 && page < region->nr);
+	SHIM_ASSERT(nr <= region->nr - page);
+	SHIM_ASSERT(access == (LITE_REMOTE_READ | LITE_REMOTE_WRITE));
+	window_hook();
+	if (lite_stub_no_windows)
+		return ERR_PTR(-EIO);
+	window = shim_alloc(1, sizeof(*window), GFP_KERNEL);
+	if (!window)
+		return ERR_PTR(-ENOMEM);
+	*window = (struct lite_window){
+		.next = windows,
+		.region = region,
+		.page = page,
+		.grant = { (u64)++last_key << 32, last_key, nr * PAGE_SIZE },
+	};
+	windows = window;
+	lite_stub_windows++;
+	return window;
+}
+
+void lite_window_destroy(struct lite_window *window)
+{
+	struct lite_window **at;
+
+	window_hook();
+	for (at = &windows; *at != window; at = &(*at)->next)
+		SHIM_ASSERT(*at);
+	*at = window->next;
+	shim_free(window);
+	lite_stub_windows--;
+}
+
+void lite_window_grant(const struct lite_window *window, struct lite_grant *grant)
+{
+	*grant = window->grant;
+}
+
+void *lite_stub_reach(u32 rkey, u64 addr)
+{
+	struct lite_window *window = windows;
+	u64 offset;
+
+	while (window && window->grant.rkey != rkey)
+		window = window->next;
+	if (!window)
+		return NULL;
+	offset = addr - window->grant.addr;
+	SHIM_ASSERT(offset < window->grant.len && !(offset % PAGE_SIZE));
+	return page_address(window->region->pages[window->page +
+						  offset / PAGE_SIZE]);
 }
 
 const void *lite_stub_page(const struct lite_sge *sge)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * lite_rpc for tests: regions that are counted, a handler that the test calls,
- * and the reply it gave.
+ * lite_rpc for tests: regions and windows that are counted, a handler that the
+ * test calls, and the reply it gave.
  */
 #ifndef LITE_STUB_H
 #define LITE_STUB_H
@@ -27,11 +27,17 @@ struct lite_stub_member {
 };
 
 extern long lite_stub_regions;
+extern long lite_stub_windows;
+extern bool lite_stub_no_windows;	/* none can be created */
+/* Runs once, where a window is created or destroyed, before that is done. */
+extern void (*lite_stub_window_hook)(void);
 extern const struct lite_handler *lite_stub_handler;
 extern struct lite_stub_reply lite_stub_reply;
 extern struct lite_stub_member lite_stub_member[LITE_SVC_MAX];
 
 const void *lite_stub_page(const struct lite_sge *sge);
+/* What a peer reaches with a key: the page, NULL if it is refused. */
+void *lite_stub_reach(u32 rkey, u64 addr);
 /* Hand a request to the handler, in the context lite_rpc would use. */
 void lite_stub_call(struct lite_request *req);
 /* The network has sent the pages of the last reply. */

@@ -318,6 +318,7 @@ struct page { unsigned char data[4096]; };
 #define alloc_page(gfp)		((struct page *)shim_alloc(1, sizeof(struct page), gfp))
 #define __free_page(p)		shim_free(p)
 #define page_address(p)		((void *)(p)->data)
+#define clear_page(p)		((void)memset(p, 0, PAGE_SIZE))
 
 u32 crc32c(u32 crc, const void *data, unsigned int len);
 
