@@ -183,7 +183,7 @@ static void begin_io(struct pmon_line *line)
 }
 
 /* After the batch: was it stored, and may the line go? Returns lines freed. */
-static unsigned int end_io(struct pmon_line *line, u32 crc, int err)
+static unsigned int end_io(struct pmon_line *line, struct pmon_copy copy, int err)
 {
 	struct pmon_space *space = line->space;
 	void *entry = NULL;
@@ -192,7 +192,7 @@ static unsigned int end_io(struct pmon_line *line, u32 crc, int err)
 	if (err && READ_ONCE(space->lost))
 		entry = PMON_ENTRY_LOST;
 	else if (!err && !pmon_line_pinned(line))
-		entry = pmon_entry_remote(crc);
+		entry = pmon_entry_remote(copy);
 
 	xa_lock_bh(&space->lines);
 	line->io = false;
@@ -208,7 +208,7 @@ static unsigned int end_io(struct pmon_line *line, u32 crc, int err)
 	} else {
 		/* A faulter came for it meanwhile: keep it, clean. */
 		line->remote = true;
-		line->crc = crc;
+		line->copy = copy;
 	}
 	keep(line);
 	return 0;
@@ -226,13 +226,15 @@ static unsigned int flush_batch(struct pmon_flush *flush)
 		err = pmon_clone_settle(space, true);
 		if (!err)
 			err = pmon_flush_send(flush);
+		else
+			pmon_flush_fail(flush, err);
 		mutex_unlock(&space->stream_lock);
 	}
 	/* Busy means that fork has the stream for the moment; the rest is news. */
 	if (err && err != -EBUSY)
 		space->budget->refused = true;
 	for (i = 0; i < flush->nr; i++)
-		freed += end_io(flush->line[i], flush->crc[i], err);
+		freed += end_io(flush->line[i], flush->copy[i], flush->err[i]);
 	flush->nr = 0;
 	pmon_space_put(space);
 	return freed;
@@ -289,7 +291,7 @@ static unsigned int evict_line(struct pmon_budget *budget,
 		return 0;
 	}
 	pmon_count(evictions_clean);
-	return evict_to(line, line->remote ? pmon_entry_remote(line->crc) : NULL);
+	return evict_to(line, line->remote ? pmon_entry_remote(line->copy) : NULL);
 }
 
 static unsigned int evict_round(struct pmon_budget *budget, bool force)

@@ -171,7 +171,8 @@ static vm_fault_t fault_shared(struct vm_fault *vmf, struct pmon_space *space,
 	copy_highpage(copy->page, page);
 	SetPageUptodate(copy->page);
 	copy->remote = pmon_share_remote(line, space);
-	if (!pmon_share_clean(line, space, &copy->crc))
+	copy->copy = pmon_share_copy(line, space);
+	if (!pmon_share_clean(line, space))
 		SetPageDirty(copy->page);
 	get_page(copy->page);
 	if (publish(space, vmf->pgoff, line, copy, &ret)) {
@@ -355,6 +356,31 @@ static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_space *space)
 	return fatal_signal_pending(current) ? VM_FAULT_SIGBUS : FAULT_AGAIN;
 }
 
+/*
+ * The fetch was started; our reference held. Often it has ended already: if the
+ * home is this host, or a fast link was faster than the rest of this path. Then
+ * the fault need not be repeated.
+ */
+static vm_fault_t fault_fetching(struct vm_fault *vmf, struct pmon_space *space,
+				 struct pmon_line *line)
+{
+	struct page *page = line->page;
+
+	if (!trylock_page(page))
+		return wait_for_page(vmf, page);
+	/* It may have ended without the page, or been evicted again. */
+	if (line->space != space || page->index != vmf->pgoff ||
+	    pmon_line_shared(line) || !PageUptodate(page) ||
+	    PageHWPoison(page)) {
+		unlock_page(page);
+		put_page(page);
+		return FAULT_AGAIN;
+	}
+	pmon_count(waits_spared);
+	folio_clear_referenced(page_folio(page));
+	return fault_done(vmf, page) | VM_FAULT_MAJOR;
+}
+
 static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 			       void *entry)
 {
@@ -363,13 +389,13 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 
 	if (READ_ONCE(space->lost))
 		return fault_sigbus(vmf, space, "its page was stored there");
-	if (READ_ONCE(space->changes.moves) || atomic_read(&space->clones))
+	if (unlikely(pmon_fetch_needs_sync(space, entry)))
 		return fault_sync(vmf, space);
 	line = fault_line(vmf, space, &ret);
 	if (!line)
 		return ret;
 	pmon_line_prepare(line, space, vmf->pgoff);
-	line->crc = pmon_entry_crc(entry);
+	line->copy = pmon_entry_copy(entry);
 	line->remote = true;
 	line->io = true;
 	if (!publish(space, vmf->pgoff, entry, line, &ret))
@@ -380,7 +406,7 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 	pmon_fetch_start(line);
 	/* After the request that somebody waits for. */
 	pmon_prefetch(vmf, STRIDE_MISS);
-	return wait_for_page(vmf, line->page);
+	return fault_fetching(vmf, space, line);
 }
 
 /* pmon_fault - vm_operations_struct::fault of managed memory */
@@ -440,7 +466,7 @@ int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 	void *at;
 
 	len = min_t(unsigned long, len, PAGE_SIZE - offset_in_page(addr));
-	if (pmon_fault(&vmf) != VM_FAULT_LOCKED)
+	if (!(pmon_fault(&vmf) & VM_FAULT_LOCKED))
 		return -EIO;
 	at = page_address(vmf.page) + offset_in_page(addr);
 	if (write)

@@ -2,6 +2,11 @@
 /*
  * Fetching a line from its home.
  *
+ * A page whose location is known and granted is READ, without its home's doing;
+ * any other is asked for by request. A READ that fails, or that brings something
+ * else than was stored, ends as if it had not been: the index is "stored at the
+ * home" again, now without a location, and the fault, repeated, asks the home.
+ *
  * The transfer owns the page lock: it is taken by the faulter, and dropped by
  * the completion, which may run in softirq. Whatever arrives is compared with
  * the checksum that was kept when the page was flushed. What does not match is
@@ -53,6 +58,8 @@ void pmon_io_end(struct pmon_line *line, void *failed)
 	pmon_space_put(space);
 }
 
+/* ---- by request ---------------------------------------------------------------- */
+
 static void fetch_submit(struct pmon_line *line)
 {
 	line->call.status = 0;
@@ -76,7 +83,7 @@ static void fetch_done(struct lite_call *call)
 		pmon_io_end(line, PMON_ENTRY_LOST);
 		return;
 	}
-	if (likely(pmon_page_crc(line->page) == line->crc)) {
+	if (likely(pmon_page_crc(line->page) == line->copy.crc)) {
 		pmon_io_end(line, NULL);
 		return;
 	}
@@ -93,19 +100,11 @@ static void fetch_done(struct lite_call *call)
 	pmon_io_end(line, PMON_ENTRY_LOST);
 }
 
-/*
- * pmon_fetch_start - start to fill a published line
- *
- * The line is page-locked with line->io set; both end in pmon_io_end().
- * Context: process; does not sleep.
- */
-void pmon_fetch_start(struct pmon_line *line)
+static void fetch_request(struct pmon_line *line)
 {
 	struct pmon_space *space = line->space;
 
-	pmon_space_get(space);
 	line->retries = 0;
-	line->sge = pmon_line_sge(line);
 	line->fetch.head = (struct mmon_fetch){
 		.asid = cpu_to_le64(space->asid),
 		.nr = cpu_to_le32(1),
@@ -123,4 +122,98 @@ void pmon_fetch_start(struct pmon_line *line)
 		.done = fetch_done,
 	};
 	fetch_submit(line);
+}
+
+/* ---- one-sided ----------------------------------------------------------------- */
+
+/*
+ * pmon_read_ended - what a READ brought, for one of its lines
+ * @status: the transfer's
+ * @rkey: its key
+ * Context: softirq or process; ends the transfer of the line.
+ */
+void pmon_read_ended(struct pmon_line *line, int status, u32 rkey)
+{
+	struct pmon_space *space = line->space;
+	struct pmon_copy copy = line->copy;
+
+	trace_pmon_fetch(space, line->page->index, status);
+	if (likely(!status) && likely(pmon_page_crc(line->page) == copy.crc)) {
+		pmon_io_end(line, NULL);
+		return;
+	}
+	if (!status) {
+		pmon_count(checksum_errors);
+		pmon_count(fetch_retries);
+	} else {
+		pmon_count(reads_failed);
+	}
+	if (status == -EREMOTEIO)
+		pmon_grant_revoked(space, copy.location, rkey);
+	pmon_io_end(line, pmon_entry_remote(pmon_copy_of(copy.crc)));
+}
+
+static void read_done(struct lite_io *io)
+{
+	pmon_read_ended(container_of(io, struct pmon_line, read), io->status,
+			io->rkey);
+}
+
+static bool fetch_read(struct pmon_line *line)
+{
+	struct pmon_reach reach;
+
+	if (!pmon_grant_find(line->space, line->copy.location, &reach))
+		return false;
+	pmon_count(reads);
+	line->read = (struct lite_io){
+		.peer = line->space->home,
+		.remote_addr = reach.addr,
+		.rkey = reach.rkey,
+		.local = &line->sge,
+		.nr_local = 1,
+		.done = read_done,
+	};
+	lite_io_submit(&line->read);
+	return true;
+}
+
+/* Are there changes that the home must hear of before it is asked for pages? */
+static bool behind(struct pmon_space *space)
+{
+	return READ_ONCE(space->changes.moves) || atomic_read(&space->clones);
+}
+
+/*
+ * pmon_fetch_needs_sync - must the home hear of changes before the page is fetched?
+ *
+ * A READ goes to where the page is, whatever its address and whether the home has
+ * been told of a move. Context: any.
+ */
+bool pmon_fetch_needs_sync(struct pmon_space *space, void *entry)
+{
+	struct pmon_reach reach;
+
+	return behind(space) &&
+	       !pmon_grant_find(space, pmon_entry_copy(entry).location, &reach);
+}
+
+/*
+ * pmon_fetch_start - start to fill a published line
+ *
+ * The line is page-locked with line->io set; both end in pmon_io_end().
+ * Context: process; does not sleep.
+ */
+void pmon_fetch_start(struct pmon_line *line)
+{
+	struct pmon_space *space = line->space;
+
+	pmon_space_get(space);
+	line->sge = pmon_line_sge(line);
+	if (fetch_read(line))
+		return;
+	if (likely(!behind(space)))
+		fetch_request(line);
+	else	/* The grant went away since pmon_fetch_needs_sync(). */
+		pmon_io_end(line, pmon_entry_remote(line->copy));
 }

@@ -2,9 +2,19 @@
 /*
  * Writing dirty lines back to their home, in batches of one space.
  *
- * While a batch is out its pages stay locked: faulters wait, nothing can write
- * to them (they are unmapped and not pinned), so the checksum taken before
- * sending is the checksum of what arrives.
+ * A page whose frame at the home is granted, and not promised to a child of a
+ * fork, is written there in place, one-sided. The rest goes in one request, for
+ * which the home takes fresh frames and tells where they are. While a batch is out
+ * its pages stay locked: faulters wait, nothing can write to them (they are
+ * unmapped and not pinned), so the checksum taken before sending is the checksum of
+ * what arrives.
+ *
+ * Writes end before the request, or anything else of the stream, is sent: the home
+ * must not free, move or clone a frame that is being written. A write that failed
+ * may have left anything there; its page goes with the request. That uses the
+ * bulk lane, as the write did, and the home serves a new connection of a lane only
+ * when nothing of the old one runs, so that no late packet of the write can hit a
+ * frame that the request has freed.
  */
 #include "internal.h"
 #include "trace.h"
@@ -22,63 +32,199 @@ void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
 
 	flush->line[i] = line;
 	flush->sge[i] = sge;
-	flush->crc[i] = crc;
+	flush->copy[i] = pmon_copy_of(crc);
+	flush->err[i] = -EBUSY;
 }
 
-static unsigned int flush_build(struct pmon_flush *flush, struct lite_sge *sge)
+/* ---- in place ------------------------------------------------------------------ */
+
+static void writes_put(struct pmon_flush *flush)
+{
+	if (atomic_dec_and_test(&flush->writing))
+		complete(&flush->written);
+}
+
+static void write_done(struct lite_io *io)
+{
+	struct pmon_write *write = container_of(io, struct pmon_write, io);
+	struct pmon_flush *flush = write->flush;
+	unsigned int i = write - flush->write;
+	struct pmon_line *line = flush->line[i];
+
+	flush->err[i] = io->status;
+	if (io->status) {
+		pmon_count(writes_failed);
+		if (io->status == -EREMOTEIO)
+			pmon_grant_revoked(flush->space, line->copy.location,
+					   io->rkey);
+	}
+	writes_put(flush);
+}
+
+static bool write_start(struct pmon_flush *flush, unsigned int i)
+{
+	struct pmon_line *line = flush->line[i];
+	struct pmon_write *write = &flush->write[i];
+	struct pmon_reach reach;
+
+	if (!line->copy.in_place || READ_ONCE(line->detached) ||
+	    !pmon_grant_find(flush->space, line->copy.location, &reach))
+		return false;
+	flush->copy[i].location = line->copy.location;
+	flush->copy[i].in_place = true;
+	write->flush = flush;
+	write->io = (struct lite_io){
+		.peer = flush->space->home,
+		.write = true,
+		.remote_addr = reach.addr,
+		.rkey = reach.rkey,
+		.local = &flush->sge[i],
+		.nr_local = 1,
+		.done = write_done,
+	};
+	atomic_inc(&flush->writing);
+	lite_io_submit(&write->io);
+	return true;
+}
+
+/* Return: how many pages were stored. */
+static unsigned int write_in_place(struct pmon_flush *flush)
+{
+	unsigned int i, started = 0, stored = 0;
+
+	if (!pmon_grant_any(flush->space))
+		return 0;
+	init_completion(&flush->written);
+	atomic_set(&flush->writing, 1);
+	for (i = 0; i < flush->nr; i++)
+		started += write_start(flush, i);
+	writes_put(flush);
+	/* The transfers end by themselves when the host is given up. */
+	wait_for_completion(&flush->written);
+	pmon_count_n(writes, started);
+	for (i = 0; i < flush->nr; i++)
+		stored += !flush->err[i];
+	return stored;
+}
+
+/* ---- by request ---------------------------------------------------------------- */
+
+static unsigned int request_build(struct pmon_flush *flush,
+				  struct lite_sge *sge, u8 *which)
 {
 	unsigned int i, n = 0;
 
 	for (i = 0; i < flush->nr; i++) {
 		struct pmon_line *line = flush->line[i];
 
+		if (!flush->err[i])
+			continue;
 		/*
 		 * A detached line's range may be unmapped at the home already:
 		 * the discarder detached it before it logged the change, and
 		 * the log was delivered just now. One that is detached from
 		 * here on is logged after this request has its number.
 		 */
-		if (READ_ONCE(line->detached))
+		if (READ_ONCE(line->detached)) {
+			flush->err[i] = 0;
 			continue;
+		}
 		flush->body.page[n] = (struct mmon_flush_page){
 			.addr = cpu_to_le64((u64)line->page->index <<
 					    MMON_PAGE_SHIFT),
-			.crc = cpu_to_le32(flush->crc[i]),
+			.crc = cpu_to_le32(flush->copy[i].crc),
 		};
+		which[n] = i;
 		sge[n++] = flush->sge[i];
 	}
 	return n;
 }
 
-/*
- * pmon_flush_send - tell the home of pending changes, then send the batch
- *
- * Context: process, stream_lock held; the pages are locked.
- * Return: 0: each page that is still attached is stored; else negative errno.
- */
-int pmon_flush_send(struct pmon_flush *flush)
+/* The answer, from another host: what does not fit together is not used. */
+static void request_locate(struct pmon_flush *flush, const u8 *which,
+			   unsigned int n, unsigned int len)
+{
+	const struct mmon_flush_reply *reply = &flush->reply;
+	u32 i, location, nr;
+
+	for (i = 0; i < n; i++) {
+		flush->copy[which[i]] = pmon_copy_of(flush->copy[which[i]].crc);
+		flush->err[which[i]] = 0;
+	}
+	if (len < sizeof(*reply))
+		return;
+	nr = le32_to_cpu(reply->nr_grants);
+	if (nr > MMON_FLUSH_MAX ||
+	    len != sizeof(*reply) + nr * sizeof(reply->grant[0]))
+		return;
+	for (i = 0; i < nr; i++)
+		pmon_grant_set(flush->space, &reply->grant[i]);
+	for (i = 0; i < n; i++) {
+		location = le32_to_cpu(reply->location[i]);
+		if (!location || location >> PMON_LOCATION_BITS)
+			continue;
+		flush->copy[which[i]].location = location;
+		flush->copy[which[i]].in_place = true;
+	}
+}
+
+static int request_send(struct pmon_flush *flush)
 {
 	struct pmon_space *space = flush->space;
 	struct lite_sge sge[MMON_FLUSH_MAX];
+	u8 which[MMON_FLUSH_MAX];
 	unsigned int n;
 	int ret;
 
 	ret = pmon_stream_sync(space);
 	if (ret)
 		return ret;
-	n = flush_build(flush, sge);
+	n = request_build(flush, sge, which);
 	if (!n)
 		return 0;
 	flush->body.head.nr = cpu_to_le32(n);
 	flush->body.head.reserved = 0;
 	ret = pmon_stream_call(space, MMON_OP_FLUSH, &flush->body,
-			       offsetof(typeof(flush->body), page[n]), sge, n);
-	if (ret) {
+			       offsetof(typeof(flush->body), page[n]), sge, n,
+			       &flush->reply, sizeof(flush->reply_space));
+	if (ret < 0) {
 		pmon_count(flush_errors);
 		return ret;
 	}
+	request_locate(flush, which, n, ret);
 	pmon_count(flushes);
 	pmon_count_n(flushed_pages, n);
 	trace_pmon_flush(space, n);
 	return 0;
+}
+
+/* pmon_flush_fail - @err for all that is not stored */
+void pmon_flush_fail(struct pmon_flush *flush, int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < flush->nr; i++)
+		if (flush->err[i])
+			flush->err[i] = err;
+}
+
+/*
+ * pmon_flush_send - store the batch, telling the home of pending changes if need be
+ *
+ * Context: process, stream_lock held; the pages are locked.
+ * Return: 0: each page that is still attached is stored; else negative errno, and
+ * flush->err tells of which.
+ */
+int pmon_flush_send(struct pmon_flush *flush)
+{
+	unsigned int stored = write_in_place(flush);
+	int ret = 0;
+
+	lockdep_assert_held(&flush->space->stream_lock);
+	pmon_count_n(flushed_pages, stored);
+	if (stored < flush->nr)
+		ret = request_send(flush);
+	if (ret)
+		pmon_flush_fail(flush, ret);
+	return ret;
 }

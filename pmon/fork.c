@@ -7,8 +7,9 @@
  * wants to write faults and waits until fork is done: the snapshot is one
  * point in time, VMA by VMA in program order. Then the child gets an entry for
  * each of the parent's:
- *   stored at home		the same entry; the home's copy becomes the child's
- *			by a clone that is promised, not sent (clone.c)
+ *   stored at home		the same, but for the location; the home's copy becomes
+ *			the child's by a clone that is promised, not sent (clone.c),
+ *			and the parent does not write it in place any more (grant.c)
  *   line		the line itself, shared from now on (share.c)
  *   line never written	none, if nobody wrote it and the home has no copy
  *   line being fetched	the entry that it is fetched from
@@ -68,6 +69,12 @@ static void fork_switch_file(struct vm_area_struct *dst, struct file *to)
 	fput(from);
 }
 
+/* The child's copy at the home has no location: the grant is its parent's. */
+static void *child_entry(u32 crc)
+{
+	return pmon_entry_remote(pmon_copy_of(crc));
+}
+
 static int fork_give(struct fork *fork, pgoff_t index, void *entry)
 {
 	void *old = xa_store_bh(&fork->child->lines, index, entry, GFP_KERNEL);
@@ -93,9 +100,11 @@ static int fork_send(struct fork *fork)
 
 		if (!err) {
 			line->remote = true;
-			line->crc = flush->crc[i];
+			line->copy = flush->copy[i];
+			/* It is the child's as well from now on. */
+			line->copy.in_place = false;
 			err = fork_give(fork, line->page->index,
-					pmon_entry_remote(flush->crc[i]));
+					child_entry(flush->copy[i].crc));
 		}
 		unlock_page(line->page);
 	}
@@ -154,7 +163,7 @@ static int fork_busy_line(struct fork *fork, pgoff_t index,
 	if (xa_load(&parent->lines, index) == line) {
 		filling = line->io && !PageUptodate(page);
 		if (filling && line->remote)
-			entry = pmon_entry_remote(line->crc);
+			entry = child_entry(line->copy.crc);
 		get_page(page);
 	} else {
 		page = NULL;
@@ -196,9 +205,7 @@ static enum fork_way fork_way(struct pmon_line *line)
 /* The line is the child's too: does that need the home's copy of it? */
 static void fork_shared(struct fork *fork, struct pmon_line *line)
 {
-	u32 crc;
-
-	fork->stored += pmon_share_clean(line, fork->child, &crc);
+	fork->stored += pmon_share_clean(line, fork->child);
 }
 
 /*
@@ -221,7 +228,7 @@ static void *fork_line_entry(struct fork *fork, pgoff_t index,
 			    GFP_NOWAIT | __GFP_NOWARN))
 		return line;
 	if (fork_way(line) == FORK_ENTRY && line->remote)
-		entry = pmon_entry_remote(line->crc);
+		entry = child_entry(line->copy.crc);
 out:
 	unlock_page(page);
 	return entry;
@@ -262,7 +269,7 @@ static int fork_line(struct fork *fork, pgoff_t index, struct pmon_line *line)
 	case FORK_ENTRY:
 		if (line->remote)
 			ret = fork_give(fork, index,
-					pmon_entry_remote(line->crc));
+					child_entry(line->copy.crc));
 		break;
 	case FORK_BOUNCE:
 		return fork_bounce(fork, line);
@@ -291,6 +298,8 @@ static int fork_entry(struct fork *fork, struct xa_state *to, pgoff_t index,
 		entry = fork_line_entry(fork, index, line);
 		if (!entry)
 			return 0;
+	} else if (pmon_entry_is_remote(entry)) {
+		entry = child_entry(pmon_entry_copy(entry).crc);
 	}
 	fork_step(to, index);
 	xas_store(to, entry);
@@ -390,6 +399,7 @@ static int fork_part(struct fork *fork)
 	fork->stored = 0;
 	pmon_backing_copy(fork->child, parent, fork->first, fork->last, 0);
 	mutex_lock(&parent->stream_lock);
+	pmon_grant_withhold(parent, fork->first, fork->last);
 	ret = fork_entries(fork);
 	if (!ret)
 		ret = fork_home(fork);

@@ -11,12 +11,13 @@
  *   stream   what the space tells its home, in order (changes.c, stream.c)
  *   share    a line that several spaces have since a fork (share.c)
  *   clone    what fork has promised and the home was not asked for (clone.c)
+ *   grant    how the home's frames are reached without asking it (grant.c)
  *
  * What an index (address >> 12) of a space holds, in space->lines:
  *   absent         never touched, or discarded: zero fill, or fill from the
  *                  mapped file where space->backing says so
  *   line pointer   resident, or on its way in or out
- *   value REMOTE   stored at the home; carries the page's crc32c
+ *   value REMOTE   stored at the home; carries the page's crc32c, and where (entry.h)
  *   value LOST     was stored at a home that died: SIGBUS
  *   value UNREAD   the mapped file could not be read: SIGBUS
  *   value POISONED the page's memory failed: SIGBUS
@@ -58,6 +59,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
+#include "entry.h"
 #include "lite_rpc.h"
 #include "mmon_wire.h"
 #include "order.h"
@@ -72,6 +74,8 @@ struct pmon_threads;
 #define PMON_COUNTERS(X)						\
 	X(faults) X(first_touches) X(file_fills) X(soft_faults)		\
 	X(misses) X(fetch_retries) X(checksum_errors)			\
+	X(reads) X(reads_failed) X(writes) X(writes_failed)		\
+	X(grants) X(grants_revoked) X(waits_spared)			\
 	X(waits_for_line) X(evictions) X(evictions_clean)		\
 	X(flushes) X(flushed_pages) X(flush_errors) X(unmap_calls)	\
 	X(rotations) X(pinned_skips) X(forks) X(fork_pages) X(fork_bounces) \
@@ -133,7 +137,7 @@ struct pmon_share {
  * @space: address space it is published in; written under the page lock
  * @sharers: further spaces it is published in (share.c); the page lock
  * @share: the first of them, which takes no allocation
- * @crc: crc32c of the copy at the home, if @remote
+ * @copy: of the copy at the home, if @remote
  * @index: page number in the pool's region
  * @remote: the home holds a copy equal to the page unless it is dirty
  * @io: under xa_lock: the page lock is held by a transfer
@@ -141,7 +145,7 @@ struct pmon_share {
  * @prefetched: nobody has touched it since it was prefetched; page lock
  * @locked: mlock() holds it: it is not evicted; changed by xchg()
  * @retries: fetch attempts that failed the checksum
- * @call, @fetch, @sge: the fetch that fills it
+ * @call, @read, @fetch, @sge: the fetch that fills it, by request or one-sided
  */
 struct pmon_line {
 	struct page *page;
@@ -150,7 +154,7 @@ struct pmon_line {
 	struct pmon_space *space;
 	struct list_head sharers;
 	struct pmon_share share;
-	u32 crc;
+	struct pmon_copy copy;
 	u32 index;
 	bool remote;
 	bool io;
@@ -163,7 +167,10 @@ struct pmon_line {
 		__le64 addr;
 	} fetch;
 	struct lite_sge sge;
-	struct lite_call call;
+	union {
+		struct lite_call call;
+		struct lite_io read;
+	};
 };
 
 int pmon_pool_init(unsigned long nr_lines);
@@ -210,29 +217,6 @@ static inline bool pmon_line_pinned(struct pmon_line *line)
 static inline bool pmon_line_shared(const struct pmon_line *line)
 {
 	return !list_empty(&line->sharers);
-}
-
-/* ---- entries of space->lines ---------------------------------------------- */
-
-#define PMON_ENTRY_LOST		xa_mk_value(1)
-#define PMON_ENTRY_UNREAD	xa_mk_value(3)
-#define PMON_ENTRY_POISONED	xa_mk_value(5)
-/* Never stored: a transfer that failed for now leaves the index absent. */
-#define PMON_ENTRY_ABSENT	xa_mk_value(4)
-
-static inline void *pmon_entry_remote(u32 crc)
-{
-	return xa_mk_value(((unsigned long)crc << 8) | 2);
-}
-
-static inline bool pmon_entry_is_remote(void *entry)
-{
-	return xa_is_value(entry) && (xa_to_value(entry) & 0xff) == 2;
-}
-
-static inline u32 pmon_entry_crc(void *entry)
-{
-	return xa_to_value(entry) >> 8;
 }
 
 /* ---- budget.c -------------------------------------------------------------- */
@@ -379,6 +363,7 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  * @wiped: maple tree of the ranges that a child gets as zeros
  * @home: node id of the memory host; 0: not chosen yet. Written once under
  *	stream_lock.
+ * @grants: chunk of frames at the home -> how to reach it (grant.c)
  * @lost: the home died; any access that needs it gets SIGBUS
  * @seq, @attached: stream state, stream_lock; @attached of a child is set by
  *	its parent's stream
@@ -404,6 +389,7 @@ struct pmon_space {
 	struct maple_tree wiped;
 	struct pmon_changes changes;
 	struct mutex stream_lock;	/* across RPCs: see the head */
+	struct xarray grants;
 	struct lite_peer *home;
 	struct pmon_space *origin;
 	atomic_t clones;
@@ -463,8 +449,26 @@ int pmon_stream_home(struct pmon_space *space);
 int pmon_stream_sync(struct pmon_space *space);
 int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len);
 int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
-		     const struct lite_sge *payload, u32 nr_payload);
+		     const struct lite_sge *payload, u32 nr_payload,
+		     void *reply, u32 reply_size);
 void pmon_stream_exit(struct pmon_space *space);
+
+/* ---- grant.c ------------------------------------------------------------------ */
+
+/** struct pmon_reach - where a page of the home can be read or written */
+struct pmon_reach {
+	u64 addr;
+	u32 rkey;
+};
+
+void pmon_grants_init(struct pmon_space *space);
+void pmon_grants_destroy(struct pmon_space *space);
+bool pmon_grant_any(struct pmon_space *space);
+bool pmon_grant_find(struct pmon_space *space, u32 location,
+		     struct pmon_reach *reach);
+void pmon_grant_revoked(struct pmon_space *space, u32 location, u32 rkey);
+void pmon_grant_set(struct pmon_space *space, const struct mmon_grant *wire);
+void pmon_grant_withhold(struct pmon_space *space, pgoff_t first, pgoff_t last);
 
 /* ---- clone.c ----------------------------------------------------------------- */
 
@@ -486,7 +490,8 @@ int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
 bool pmon_share_has(struct pmon_line *line, struct pmon_space *space,
 		    pgoff_t index);
 bool pmon_share_remote(struct pmon_line *line, struct pmon_space *space);
-bool pmon_share_clean(struct pmon_line *line, struct pmon_space *space, u32 *crc);
+bool pmon_share_clean(struct pmon_line *line, struct pmon_space *space);
+struct pmon_copy pmon_share_copy(struct pmon_line *line, struct pmon_space *space);
 bool pmon_share_leave(struct pmon_line *line, struct pmon_space *space);
 void pmon_share_move(struct pmon_line *line, struct pmon_space *space,
 		     pgoff_t index);
@@ -497,6 +502,8 @@ vm_fault_t pmon_fault(struct vm_fault *vmf);
 int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		int len, int write);
 void pmon_fetch_start(struct pmon_line *line);
+bool pmon_fetch_needs_sync(struct pmon_space *space, void *entry);
+void pmon_read_ended(struct pmon_line *line, int status, u32 rkey);
 void pmon_io_end(struct pmon_line *line, void *failed);
 
 /* ---- prefetch.c ------------------------------------------------------------ */
@@ -530,6 +537,11 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
 
 /**
  * struct pmon_flush - one batch of dirty lines of one space
+ * @line, @sge: what is stored: the lines' pages, or copies of them
+ * @copy: crc when added; what is known of the copy at the home when sent
+ * @err: when sent: 0: stored; or why not
+ * @write: transfers in place, @writing of them under way, and @written when none
+ * @body, @reply: of the request for those that are not written in place
  *
  * The lines are page-locked, unmapped and have line->io set from
  * pmon_flush_add() until pmon_flush_send() has returned.
@@ -538,19 +550,30 @@ struct pmon_flush {
 	struct pmon_space *space;
 	unsigned int nr;
 	struct pmon_line *line[MMON_FLUSH_MAX];
-	u32 crc[MMON_FLUSH_MAX];
 	struct lite_sge sge[MMON_FLUSH_MAX];
+	struct pmon_copy copy[MMON_FLUSH_MAX];
+	int err[MMON_FLUSH_MAX];
+	struct pmon_write {
+		struct lite_io io;
+		struct pmon_flush *flush;
+	} write[MMON_FLUSH_MAX];
+	atomic_t writing;
+	struct completion written;
 	struct {
 		struct mmon_flush head;
 		struct mmon_flush_page page[MMON_FLUSH_MAX];
 	} body;
+	union {
+		struct mmon_flush_reply reply;
+		u8 reply_space[MMON_FLUSH_REPLY_MAX];
+	};
 };
 
 u32 pmon_page_crc(struct page *page);
 void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
 		    struct lite_sge sge, u32 crc);
 int pmon_flush_send(struct pmon_flush *flush);
-unsigned int pmon_flush_evicted(struct pmon_flush *flush);
+void pmon_flush_fail(struct pmon_flush *flush, int err);
 
 /* ---- discard.c ------------------------------------------------------------- */
 

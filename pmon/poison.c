@@ -31,7 +31,7 @@ void pmon_poison_evict(struct pmon_line *line)
 	void *entry = PMON_ENTRY_POISONED;
 
 	if (!PageDirty(line->page) && line->remote)
-		entry = pmon_entry_remote(line->crc);
+		entry = pmon_entry_remote(line->copy);
 	/* Out of the xarray, the line no longer keeps the space. */
 	pmon_space_get(space);
 	xa_lock_bh(&space->lines);

@@ -4,7 +4,9 @@
  *
  * Detection is stride.c's; here is where it is fed (by faults that miss, and by
  * the first touch of each prefetched line, which is a soft fault) and what its
- * plans become: one request for up to 16 pages. A line that is prefetched is
+ * plans become: up to 16 pages, by READs, one for each run of pages that are
+ * neighbours at the home, or by one request if not all of them have a location
+ * there. A line that is prefetched is
  * published, locked and with line->io set, exactly like one that a fault waits
  * for; the difference is in the end: what does not arrive goes back to "stored
  * at home", and whoever wants it fetches it by itself.
@@ -63,6 +65,11 @@ struct window {
 		__le64 addr[MMON_FETCH_MAX];
 	} body;
 	struct lite_call call;
+	atomic_t reading;
+	struct window_read {
+		struct lite_io io;
+		struct window *window;
+	} read[MMON_FETCH_MAX];
 };
 
 static struct window windows[WINDOWS];
@@ -191,12 +198,12 @@ static void window_done(struct lite_call *call)
 
 		trace_pmon_fetch(line->space, line->page->index,
 				 good ? 0 : call->status ?: -ENOENT);
-		if (good && pmon_page_crc(line->page) != line->crc) {
+		if (good && pmon_page_crc(line->page) != line->copy.crc) {
 			pmon_count(checksum_errors);
 			good = false;
 		}
 		/* Why it failed is for the fault to find out that wants it. */
-		pmon_io_end(line, good ? NULL : pmon_entry_remote(line->crc));
+		pmon_io_end(line, good ? NULL : pmon_entry_remote(line->copy));
 	}
 	window_put(window);
 }
@@ -206,7 +213,7 @@ static bool window_add(struct window *window, struct pmon_space *space,
 		       pgoff_t index, void *entry, struct pmon_line *line)
 {
 	pmon_line_setup(line, space, index);
-	line->crc = pmon_entry_crc(entry);
+	line->copy = pmon_entry_copy(entry);
 	line->remote = true;
 	line->io = true;
 	/* Replaces an entry that is there: allocates nothing. */
@@ -262,9 +269,70 @@ static void window_submit(struct window *window, struct pmon_space *space)
 		.nr_direct = window->nr,
 		.done = window_done,
 	};
+	lite_call_submit(&window->call);
+}
+
+static void window_read_done(struct lite_io *io)
+{
+	struct window_read *read = container_of(io, struct window_read, io);
+	struct window *window = read->window;
+	unsigned int i, first = io->local - window->sge;
+
+	for (i = first; i < first + io->nr_local; i++)
+		pmon_read_ended(window->line[i], io->status, io->rkey);
+	if (atomic_dec_and_test(&window->reading))
+		window_put(window);
+}
+
+/* Is page @i next to the one before it at the home? */
+static bool follows(const struct pmon_reach *reach, unsigned int i)
+{
+	return reach[i].rkey == reach[i - 1].rkey &&
+	       reach[i].addr == reach[i - 1].addr + MMON_PAGE_SIZE;
+}
+
+/* False: not all pages have a granted location. */
+static bool window_read(struct window *window, struct pmon_space *space)
+{
+	struct pmon_reach reach[MMON_FETCH_MAX];
+	unsigned int i, runs = 0;
+	struct lite_io *io;
+
+	for (i = 0; i < window->nr; i++)
+		if (!pmon_grant_find(space, window->line[i]->copy.location,
+				     &reach[i]))
+			return false;
+	for (i = 0; i < window->nr; i++) {
+		if (i && follows(reach, i)) {
+			window->read[runs - 1].io.nr_local++;
+			continue;
+		}
+		window->read[runs].window = window;
+		window->read[runs++].io = (struct lite_io){
+			.peer = space->home,
+			.remote_addr = reach[i].addr,
+			.rkey = reach[i].rkey,
+			.local = &window->sge[i],
+			.nr_local = 1,
+			.done = window_read_done,
+		};
+	}
+	pmon_count_n(reads, runs);
+	/* The last to end gives the window back: none may be it before all run. */
+	atomic_set(&window->reading, runs);
+	for (i = 0; i < runs; i++) {
+		io = &window->read[i].io;
+		lite_io_submit(io);
+	}
+	return true;
+}
+
+static void window_start(struct window *window, struct pmon_space *space)
+{
 	pmon_count(prefetch_requests);
 	pmon_count_n(prefetch_issued, window->nr);
-	lite_call_submit(&window->call);
+	if (!window_read(window, space))
+		window_submit(window, space);
 }
 
 static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
@@ -282,7 +350,7 @@ static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
 		covered = window_fill(window, space, plan);
 		fetched = window->nr;
 		if (fetched)
-			window_submit(window, space);
+			window_start(window, space);
 		else
 			window_put(window);
 	} else {

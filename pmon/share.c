@@ -11,7 +11,7 @@
  *
  * Eviction of a shared line writes it back for its owner, whose entry becomes
  * "stored at home", and hands the line to the next sharer: PageDirty, line->remote
- * and line->crc speak of the owner's home only, struct pmon_share of its space's.
+ * and line->copy speak of the owner's home only, struct pmon_share of its space's.
  *
  * Locks: everything about a shared line changes under its page lock. Discards
  * of shared lines therefore wait for transfers; those of others need not (see
@@ -63,20 +63,26 @@ bool pmon_share_has(struct pmon_line *line, struct pmon_space *space,
 
 /*
  * pmon_share_clean - is what @space's home has equal to the page?
- * @crc: its checksum, if so
  * Context: page locked. @space is the owner or a sharer.
  */
-bool pmon_share_clean(struct pmon_line *line, struct pmon_space *space, u32 *crc)
+bool pmon_share_clean(struct pmon_line *line, struct pmon_space *space)
 {
-	struct pmon_share *share;
-
-	if (line->space == space) {
-		*crc = line->crc;
+	if (line->space == space)
 		return line->remote && !PageDirty(line->page);
-	}
-	share = share_find(line, space);
-	*crc = share->crc;
-	return share->clean;
+	return share_find(line, space)->clean;
+}
+
+/*
+ * pmon_share_copy - what is known of the copy that @space's home has
+ *
+ * Where it is, only the owner knows. Context: page locked. @space is the owner or a
+ * sharer.
+ */
+struct pmon_copy pmon_share_copy(struct pmon_line *line, struct pmon_space *space)
+{
+	if (line->space == space)
+		return line->copy;
+	return pmon_copy_of(share_find(line, space)->crc);
 }
 
 /*
@@ -91,8 +97,7 @@ int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
 		   struct pmon_space *child, pgoff_t index, gfp_t gfp)
 {
 	struct pmon_share *share = &line->share;
-	u32 crc;
-	bool clean = pmon_share_clean(line, parent, &crc);
+	bool clean = pmon_share_clean(line, parent);
 
 	if (share->space)
 		share = kmem_cache_alloc(share_cache, gfp);
@@ -100,7 +105,7 @@ int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
 		return -ENOMEM;
 	share->space = child;
 	share->index = index;
-	share->crc = crc;
+	share->crc = pmon_share_copy(line, parent).crc;
 	share->clean = clean;
 	share->remote = clean || line->remote;
 	list_add_tail(&share->entry, &line->sharers);
@@ -133,7 +138,7 @@ static void share_inherit(struct pmon_line *line)
 	line->space = space;
 	xa_unlock_bh(&space->lines);
 	line->remote = heir->remote;
-	line->crc = heir->crc;
+	line->copy = pmon_copy_of(heir->crc);
 	line->page->mapping = space->file->f_mapping;
 	line->page->index = heir->index;
 	if (heir->clean)

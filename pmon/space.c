@@ -161,6 +161,7 @@ static void space_free_work(struct work_struct *work)
 	pmon_stream_exit(space);
 	WARN_ON_ONCE(atomic_long_read(&space->resident));
 	xa_destroy(&space->lines);
+	pmon_grants_destroy(space);
 	pmon_backing_destroy(space);
 	mtree_destroy(&space->wiped);
 	pmon_changes_destroy(&space->changes);
@@ -203,6 +204,7 @@ static struct pmon_space *space_alloc(struct mm_struct *mm)
 	space->pid = task_tgid_nr(current);
 	get_task_comm(space->comm, current);
 	xa_init_flags(&space->lines, XA_FLAGS_LOCK_BH);
+	pmon_grants_init(space);
 	mt_init_flags(&space->backing, PMON_TREE_FLAGS);
 	INIT_LIST_HEAD(&space->backings);
 	mt_init_flags(&space->wiped, PMON_TREE_FLAGS);

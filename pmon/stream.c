@@ -78,12 +78,15 @@ static bool is_loss(const struct pmon_space *space, int err)
  * pmon_stream_call - send one changing request and wait for its answer
  * @op: MMON_OP_MAPS, _FLUSH or _CLONE
  * @body: begins with asid and sequence number, which are filled in here
+ * @reply: for up to @reply_size bytes of the answer's body
  *
- * Context: process, stream_lock held. Return: 0 or negative errno; an error
- * that means that the home has lost the space marks the space lost.
+ * Context: process, stream_lock held. Return: length of the answer's body or
+ * negative errno; an error that means that the home has lost the space marks the
+ * space lost.
  */
 int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
-		     const struct lite_sge *payload, u32 nr_payload)
+		     const struct lite_sge *payload, u32 nr_payload,
+		     void *reply, u32 reply_size)
 {
 	struct stream_head *head = body;
 	struct lite_call call = {
@@ -103,12 +106,12 @@ int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
 		return -EHOSTDOWN;
 	head->asid = cpu_to_le64(space->asid);
 	head->seq = cpu_to_le64(space->seq + 1);
-	ret = lite_call_sync(&call, NULL, 0);
+	ret = lite_call_sync(&call, reply, reply_size);
 	trace_pmon_stream(space, op, space->seq + 1, ret);
 	if (ret >= 0) {
 		space->seq++;
 		space->attached = true;
-		return 0;
+		return ret;
 	}
 	if (is_loss(space, ret))
 		pmon_space_lose(space);
@@ -126,13 +129,14 @@ int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len)
 	int ret, tries;
 
 	for (tries = 0; tries < RETRY_MAX; tries++) {
-		ret = pmon_stream_call(space, op, body, len, NULL, 0);
-		if (!ret || space->lost)
+		ret = pmon_stream_call(space, op, body, len, NULL, 0, NULL, 0);
+		if (ret >= 0)
+			return 0;
+		if (space->lost)
 			break;
 		msleep(RETRY_MS);
 	}
-	if (ret)
-		pmon_space_lose(space);
+	pmon_space_lose(space);
 	return ret;
 }
 

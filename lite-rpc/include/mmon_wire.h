@@ -134,15 +134,15 @@ static_assert(sizeof(struct mmon_grant) == 16);
  *
  * The owner may READ a located frame, and WRITE it in place of a flush of the same
  * page, as long as it has not asked for a clone of the page since (the clone
- * would change with it), and has the page neither unmapped nor discarded. It may
- * not have such a transfer under way when it asks for the page to be unmapped,
- * discarded, flushed or cloned. A move takes the location along with the page;
- * a move or clone onto a page ends the page's location, and the next flush of a
- * page replaces it, also by 0.
+ * would change with it), and has the page neither unmapped nor discarded. No WRITE
+ * may be under way when it asks for the page to be unmapped, discarded, flushed or
+ * cloned; a READ that is under way then brings anything. A move takes the location
+ * along with the page; a move or clone onto a page ends the page's location, and the
+ * next flush of a page replaces it, also by 0.
  *
  * A WRITE that failed may still change the frame, until a flush is answered on a
  * connection that was made afterwards: the memory host has closed the former one
- * by then. So the page is to be flushed before it is cloned.
+ * by then. Until that flush the page's copy at the home counts for nothing.
  *
  * A repeat is answered by the locations at the time of the repeat, not those of
  * the first answer: a grant may have been revoked meanwhile.

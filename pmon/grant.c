@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Grants: chunks of frames at the home that a space may reach one-sided.
+ *
+ * A location (entry.h) names a frame; the grant of its chunk says how to reach it
+ * just now. Both come with the answer to a flush. That a page lies where its
+ * location says rests on the home's page map, which only this space's own requests
+ * change; that it can be reached there, on a key that the home may revoke at any
+ * time. A transfer then is refused, the grant is forgotten, and everything goes by
+ * request until a flush brings a new one.
+ *
+ * Grants are immutable: a new one takes the old one's place. Readers use RCU.
+ */
+#include <linux/moduleparam.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define WITHHOLD_AT_ONCE	256	/* entries looked at under one lock */
+
+struct grant {
+	struct rcu_head rcu;
+	u64 addr;
+	u32 rkey;
+};
+
+/* To compare both ways, and to be on the safe side. */
+static bool one_sided = true;
+module_param(one_sided, bool, 0644);
+MODULE_PARM_DESC(one_sided, "read and write pages at their home without asking it");
+
+void pmon_grants_init(struct pmon_space *space)
+{
+	xa_init_flags(&space->grants, XA_FLAGS_LOCK_BH);
+}
+
+/* pmon_grants_destroy - no transfer is under way any more */
+void pmon_grants_destroy(struct pmon_space *space)
+{
+	struct grant *grant;
+	unsigned long chunk;
+
+	xa_for_each(&space->grants, chunk, grant)
+		kfree(grant);
+	xa_destroy(&space->grants);
+}
+
+/* pmon_grant_any - may any page have a location? */
+bool pmon_grant_any(struct pmon_space *space)
+{
+	return !xa_empty(&space->grants);
+}
+
+/*
+ * pmon_grant_find - how to reach a page of the home
+ * @location: of the page, 0: not known
+ * @reach: result
+ * Context: any. Return: false: only by request.
+ */
+bool pmon_grant_find(struct pmon_space *space, u32 location,
+		     struct pmon_reach *reach)
+{
+	u32 frame = location - 1;
+	struct grant *grant;
+
+	if (!location || !READ_ONCE(one_sided))
+		return false;
+	rcu_read_lock();
+	grant = xa_load(&space->grants, frame >> MMON_CHUNK_SHIFT);
+	if (grant) {
+		reach->rkey = grant->rkey;
+		reach->addr = grant->addr +
+			((u64)(frame & ((1u << MMON_CHUNK_SHIFT) - 1)) <<
+			 MMON_PAGE_SHIFT);
+	}
+	rcu_read_unlock();
+	return grant;
+}
+
+/* pmon_grant_revoked - the home refused a transfer with @rkey; any context */
+void pmon_grant_revoked(struct pmon_space *space, u32 location, u32 rkey)
+{
+	u32 chunk = (location - 1) >> MMON_CHUNK_SHIFT;
+	struct grant *grant;
+
+	xa_lock_bh(&space->grants);
+	grant = xa_load(&space->grants, chunk);
+	/* It may have been renewed since. */
+	if (grant && grant->rkey == rkey) {
+		__xa_erase(&space->grants, chunk);
+		kfree_rcu(grant, rcu);
+		pmon_count(grants_revoked);
+	}
+	xa_unlock_bh(&space->grants);
+}
+
+/*
+ * pmon_grant_set - the home granted a chunk, perhaps once more
+ *
+ * Without memory the chunk stays out of reach, which costs requests, no more.
+ * Context: process, stream_lock held.
+ */
+void pmon_grant_set(struct pmon_space *space, const struct mmon_grant *wire)
+{
+	u32 chunk = le32_to_cpu(wire->chunk);
+	struct grant *grant, *old;
+
+	lockdep_assert_held(&space->stream_lock);
+	old = xa_load(&space->grants, chunk);
+	if (old && old->rkey == le32_to_cpu(wire->rkey) &&
+	    old->addr == le64_to_cpu(wire->addr))
+		return;
+	grant = kmalloc(sizeof(*grant), GFP_NOWAIT | __GFP_NOWARN);
+	if (!grant)
+		return;
+	grant->addr = le64_to_cpu(wire->addr);
+	grant->rkey = le32_to_cpu(wire->rkey);
+	old = xa_store_bh(&space->grants, chunk, grant,
+			  GFP_NOWAIT | __GFP_NOWARN);
+	if (xa_is_err(old)) {
+		kfree(grant);
+		return;
+	}
+	pmon_count(grants);
+	if (old)
+		kfree_rcu(old, rcu);
+}
+
+/* Entries and lines of [@first, @last] under one lock; false: that was all. */
+static bool withhold_some(struct pmon_space *space, unsigned long *index,
+			  pgoff_t last)
+{
+	XA_STATE(xas, &space->lines, *index);
+	struct pmon_line *line;
+	struct pmon_copy copy;
+	unsigned int nr = 0;
+	void *entry;
+
+	xas_lock_bh(&xas);
+	xas_for_each(&xas, entry, last) {
+		*index = xas.xa_index;
+		if (nr++ == WITHHOLD_AT_ONCE)
+			break;
+		line = xa_is_value(entry) ? NULL : entry;
+		if (line && READ_ONCE(line->space) == space)
+			line->copy.in_place = false;
+		if (!pmon_entry_is_remote(entry))
+			continue;
+		copy = pmon_entry_copy(entry);
+		if (!copy.in_place)
+			continue;
+		copy.in_place = false;
+		xas_store(&xas, pmon_entry_remote(copy));
+	}
+	xas_unlock_bh(&xas);
+	return entry;
+}
+
+/*
+ * pmon_grant_withhold - fork: nothing of [@first, @last] is written in place
+ *
+ * The home's frames are about to be a child's as well. Context: stream_lock held,
+ * so that nothing is being flushed, and mmap_lock for writing, so that nobody
+ * faults.
+ */
+void pmon_grant_withhold(struct pmon_space *space, pgoff_t first, pgoff_t last)
+{
+	unsigned long index = first;
+
+	lockdep_assert_held(&space->stream_lock);
+	if (!pmon_grant_any(space))
+		return;
+	while (withhold_some(space, &index, last))
+		cond_resched();
+}
