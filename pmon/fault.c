@@ -366,8 +366,12 @@ static vm_fault_t fault_fetching(struct vm_fault *vmf, struct pmon_space *space,
 {
 	struct page *page = line->page;
 
-	if (!trylock_page(page))
-		return wait_for_page(vmf, page);
+	if (!trylock_page(page)) {
+		if (must_not_wait(vmf) || !pmon_fetch_spin(page) ||
+		    !trylock_page(page))
+			return wait_for_page(vmf, page);
+		pmon_count(waits_spun);
+	}
 	/* It may have ended without the page, or been evicted again. */
 	if (line->space != space || page->index != vmf->pgoff ||
 	    pmon_line_shared(line) || !PageUptodate(page) ||

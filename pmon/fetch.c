@@ -14,16 +14,59 @@
  */
 #include <linux/crc32c.h>
 #include <linux/highmem.h>
+#include <linux/moduleparam.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
 
 #include "internal.h"
 #include "trace.h"
 
 #define FETCH_RETRIES	8
 
+/* A sleep and a wake-up cost about as much: what takes longer is slept for. */
+static unsigned int spin_us = 8;
+module_param(spin_us, uint, 0644);
+MODULE_PARM_DESC(spin_us, "microseconds up to which a fetch is waited for awake, 0: never");
+
+/* How long fetches take, smoothed. Written without a lock: it is a guess. */
+static u64 typical_ns = NSEC_PER_SEC;
+
 /* pmon_page_crc - crc32c of a page, seed ~0, not inverted (mmon_wire.h) */
 u32 pmon_page_crc(struct page *page)
 {
 	return crc32c(~0u, page_address(page), PAGE_SIZE);
+}
+
+static void fetch_timed(struct pmon_line *line)
+{
+	u64 typical = READ_ONCE(typical_ns);
+
+	if (line->started)
+		WRITE_ONCE(typical_ns, typical - typical / 8 +
+			   (local_clock() - line->started) / 8);
+	line->started = 0;
+}
+
+/*
+ * pmon_fetch_spin - wait awake for a fetch that was just started
+ *
+ * Only if most take no longer than spin_us, and no longer than twice that.
+ * Context: process, the page referenced. Return: whether the page is unlocked.
+ */
+bool pmon_fetch_spin(struct page *page)
+{
+	u64 limit = (u64)READ_ONCE(spin_us) * NSEC_PER_USEC, end;
+
+	if (READ_ONCE(typical_ns) > limit)
+		return false;
+	end = local_clock() + 2 * limit;
+	while (PageLocked(page)) {
+		if (need_resched() || fatal_signal_pending(current) ||
+		    local_clock() > end)
+			return false;
+		cpu_relax();
+	}
+	return true;
 }
 
 /*
@@ -84,6 +127,7 @@ static void fetch_done(struct lite_call *call)
 		return;
 	}
 	if (likely(pmon_page_crc(line->page) == line->copy.crc)) {
+		fetch_timed(line);
 		pmon_io_end(line, NULL);
 		return;
 	}
@@ -139,6 +183,7 @@ void pmon_read_ended(struct pmon_line *line, int status, u32 rkey)
 
 	trace_pmon_fetch(space, line->page->index, status);
 	if (likely(!status) && likely(pmon_page_crc(line->page) == copy.crc)) {
+		fetch_timed(line);
 		pmon_io_end(line, NULL);
 		return;
 	}
@@ -210,6 +255,7 @@ void pmon_fetch_start(struct pmon_line *line)
 
 	pmon_space_get(space);
 	line->sge = pmon_line_sge(line);
+	line->started = local_clock();
 	if (fetch_read(line))
 		return;
 	if (likely(!behind(space)))

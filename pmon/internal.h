@@ -75,7 +75,7 @@ struct pmon_threads;
 	X(faults) X(first_touches) X(file_fills) X(soft_faults)		\
 	X(misses) X(fetch_retries) X(checksum_errors)			\
 	X(reads) X(reads_failed) X(writes) X(writes_failed)		\
-	X(grants) X(grants_revoked) X(waits_spared)			\
+	X(grants) X(grants_revoked) X(waits_spared) X(waits_spun)	\
 	X(waits_for_line) X(evictions) X(evictions_clean)		\
 	X(flushes) X(flushed_pages) X(flush_errors) X(unmap_calls)	\
 	X(rotations) X(pinned_skips) X(forks) X(fork_pages) X(fork_bounces) \
@@ -145,6 +145,7 @@ struct pmon_share {
  * @prefetched: nobody has touched it since it was prefetched; page lock
  * @locked: mlock() holds it: it is not evicted; changed by xchg()
  * @retries: fetch attempts that failed the checksum
+ * @started: local_clock() when the fetch began; 0: not to be timed
  * @call, @read, @fetch, @sge: the fetch that fills it, by request or one-sided
  */
 struct pmon_line {
@@ -162,6 +163,7 @@ struct pmon_line {
 	bool prefetched;
 	bool locked;
 	u8 retries;
+	u64 started;
 	struct {
 		struct mmon_fetch head;
 		__le64 addr;
@@ -502,6 +504,7 @@ vm_fault_t pmon_fault(struct vm_fault *vmf);
 int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		int len, int write);
 void pmon_fetch_start(struct pmon_line *line);
+bool pmon_fetch_spin(struct page *page);
 bool pmon_fetch_needs_sync(struct pmon_space *space, void *entry);
 void pmon_read_ended(struct pmon_line *line, int status, u32 rkey);
 void pmon_io_end(struct pmon_line *line, void *failed);

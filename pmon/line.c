@@ -246,6 +246,7 @@ void pmon_line_release(struct pmon_line *line)
 	atomic_long_dec(&line->space->resident);
 	line->space = NULL;
 	line->remote = false;
+	line->started = 0;
 	line->io = false;
 	line->detached = false;
 	page->mapping = NULL;
