@@ -246,6 +246,8 @@ void pmon_line_release(struct pmon_line *line)
 	atomic_long_dec(&line->space->resident);
 	line->space = NULL;
 	line->remote = false;
+	/* Else its next page would be written where this one is stored. */
+	line->copy = pmon_copy_of(0);
 	line->started = 0;
 	line->io = false;
 	line->detached = false;
