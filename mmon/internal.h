@@ -234,7 +234,7 @@ static inline u32 mmon_frame_index(const struct mmon_pool *pool,
 
 /* ---- chunk.c ---------------------------------------------------------------- */
 
-#define MMON_CHUNK_FRAMES	(1u << MMON_CHUNK_SHIFT)
+#define MMON_CHUNK_FRAMES	((u32)BIT(MMON_CHUNK_SHIFT))
 /* A space that has as many frames is given chunks of its own. */
 #define MMON_CLAIM_FRAMES	(MMON_CHUNK_FRAMES / 8)
 

@@ -374,6 +374,16 @@ def test_read_with_a_wrong_key(bench):
     usable(bench.proc)
 
 
+def test_windows(bench):
+    """A key opens its window until that is destroyed, and no later one."""
+    steps = {row["step"]: row["status"] for row in command(bench.proc, "window")}
+    refused = {step for step, status in steps.items() if status == -EREMOTEIO}
+    assert refused == {"stale read", "stale write", "stale key"}, steps
+    assert all(not status for step, status in steps.items() if step not in refused), steps
+    assert len(steps) == 11
+    usable(bench.proc)
+
+
 def test_works_after_garbage_on_the_wire(joined):
     joined.works()
 
@@ -574,6 +584,27 @@ def test_pool_is_full(joined):
     assert status[:len(fill) + 1] == [0] * (len(fill) + 1)
     assert status[len(fill) + 1:] == [-ENOSPC, 0, 0, 0]
     assert log.has("refused: no frames left (-28)")
+
+
+def test_grant_is_revoked_under_pressure(joined):
+    """A space with free frames of its own loses them to one that finds none."""
+    proc, mem = joined.proc, joined.mem
+    frames, other = MEMORY_MB << 8, RW + (16 << 20)
+    pages = [RW + 4096 * page for page in range(frames)]
+    fill = [flush(*pages[at:at + 15], seq=2 + at // 15) for at in range(0, frames, 15)]
+    seq, more = 2 + len(fill), 20
+    assert joined.probe(proc, mem, maps(change(RW, other)), *fill) == [0] * (1 + len(fill))
+    before = joined.counters(mem, "mmon")
+    assert before["chunks_granted"] >= (frames >> 9) - 1, before
+    discard = maps(change(RW, RW + (2 << 20), kind=DISCARD, prot=0), seq=seq)
+    take = [flush(*[RW + 4096 * (15 * at + page) for page in range(15)], asid=CHILD,
+                  seq=2 + at) for at in range(more)]
+    assert joined.probe(proc, mem, discard, maps(change(RW, other), asid=CHILD),
+                        *take) == [0] * (2 + more)
+    assert joined.counters(mem, "mmon")["grants_revoked"] > before["grants_revoked"]
+    assert joined.probe(proc, mem, fetch(pages[-1]), fetch(RW, asid=CHILD), leave(),
+                        leave(CHILD)) == [0] * 4
+    assert joined.counters(mem, "mmon")["chunks_granted"] == 0
 
 
 REPORT = struct.pack("<QQQII", 1, 0, 0, 1, 0)

@@ -21,6 +21,9 @@ enum bench_op {
 	OP_GRANT,		/* reply: two struct bench_grant */
 	OP_COUNT,		/* reply: __le64 requests executed */
 	OP_SINK,		/* payload is copied away, as a memory host does */
+	OP_WINDOW,		/* body __le32: 1: a new window over the scratch
+				 * pages, reply: struct bench_grant; 0: destroyed
+				 */
 };
 
 struct bench_grant {

@@ -18,6 +18,7 @@
  *	count		how many requests the server has executed
  *	raw N		malformed message number N, see bench_raw()
  *	badkey		a READ with a wrong key
+ *	window		a window: used, destroyed, made again
  *
  * Under QEMU -icount shift=0 one nanosecond is one instruction.
  */
@@ -546,6 +547,80 @@ static int run_bad_key(void)
 	return 0;
 }
 
+static int window_call(struct job *job, u32 create, struct lite_grant *out)
+{
+	struct bench_grant grant;
+	int len;
+
+	body_put(job, create);
+	len = job_call(job, OP_WINDOW, 4, 0, 0, 0, 0);
+	if (len < 0)
+		return len;
+	if (len != (create ? sizeof(grant) : 0))
+		return -EBADMSG;
+	if (!create)
+		return 0;
+	memcpy(&grant, job->reply, sizeof(grant));
+	out->addr = le64_to_cpu(grant.addr);
+	out->rkey = le32_to_cpu(grant.rkey);
+	out->len = le32_to_cpu(grant.len);
+	return 0;
+}
+
+static int window_io(struct job *job, const struct lite_grant *grant, bool write)
+{
+	/* Its last pages, so that an end that is off by one is seen. */
+	return job_io(job, write, grant->addr + grant->len -
+		      JOB_PAGES * PAGE_SIZE, grant->rkey, JOB_PAGES);
+}
+
+static void report_step(const char *step, int status)
+{
+	report("{\"op\": \"window\", \"step\": \"%s\", \"status\": %d}\n",
+	       step, status);
+}
+
+/* Pages that were written through a window must come back through it. */
+static int window_use(struct job *job, const struct lite_grant *grant, u32 seed)
+{
+	u32 i, bad = 0;
+	int ret;
+
+	for (i = 0; i < JOB_PAGES; i++)
+		pattern_fill(page_address(job->page[i]), seed + i);
+	ret = window_io(job, grant, true);
+	if (ret)
+		return ret;
+	pages_clear(job, JOB_PAGES);
+	ret = window_io(job, grant, false);
+	for (i = 0; i < JOB_PAGES; i++)
+		bad += pattern_bad(page_address(job->page[i]), seed + i);
+	return ret ?: bad ? -EILSEQ : 0;
+}
+
+static int run_window(void)
+{
+	struct job *job = job_alloc(0);
+	struct lite_grant first = {}, second = {};
+
+	if (!job)
+		return -ENOMEM;
+	report_step("create", window_call(job, 1, &first));
+	report_step("use", window_use(job, &first, 1000));
+	report_step("destroy", window_call(job, 0, NULL));
+	report_step("stale read", window_io(job, &first, false));
+	report_step("stale write", window_io(job, &first, true));
+	report_step("create again", window_call(job, 1, &second));
+	report_step("key differs", first.rkey != second.rkey &&
+		    first.addr != second.addr ? 0 : -EEXIST);
+	report_step("use again", window_use(job, &second, 2000));
+	report_step("stale key", window_io(job, &first, false));
+	report_step("use once more", window_use(job, &second, 3000));
+	report_step("destroy again", window_call(job, 0, NULL));
+	job_free(job);
+	return 0;
+}
+
 /*
  * Messages that no lite_rpc sends. Each must make the server close the
  * connection and nothing else. The last slot is used: short tests do not.
@@ -647,6 +722,8 @@ static int run_command(const char *text)
 		return bench_raw(a);
 	if (!strcmp(name, "badkey"))
 		return run_bad_key();
+	if (!strcmp(name, "window"))
+		return run_window();
 	return -EINVAL;
 }
 

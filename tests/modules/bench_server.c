@@ -17,6 +17,8 @@ static struct page *source_page[SOURCE_PAGES];
 static struct page *scratch_page[SCRATCH_PAGES];
 static struct lite_region *source_region;
 static struct lite_region *scratch_region;
+static struct lite_region *plain_region;	/* scratch pages, without a key */
+static struct lite_window *window;
 static atomic64_t executed = ATOMIC64_INIT(0);
 static atomic_t sources_held = ATOMIC_INIT(0);
 static u8 *sink;
@@ -106,6 +108,28 @@ static void serve_grant(struct lite_request *req)
 	lite_reply(req, 0, grant, sizeof(grant));
 }
 
+/* Page 0 is not in it, so that a wrong offset is seen. */
+static void serve_window(struct lite_request *req)
+{
+	struct bench_grant out;
+	struct lite_grant grant;
+	struct lite_window *new = NULL;
+
+	if (body_u32(req))
+		new = lite_window_create(plain_region, 1, SCRATCH_PAGES - 1,
+					 LITE_REMOTE_READ | LITE_REMOTE_WRITE);
+	lite_window_destroy(xchg(&window, IS_ERR(new) ? NULL : new));
+	if (IS_ERR_OR_NULL(new)) {
+		lite_reply(req, PTR_ERR_OR_ZERO(new), NULL, 0);
+		return;
+	}
+	lite_window_grant(new, &grant);
+	out.addr = cpu_to_le64(grant.addr);
+	out.rkey = cpu_to_le32(grant.rkey);
+	out.len = cpu_to_le32(grant.len);
+	lite_reply(req, 0, &out, sizeof(out));
+}
+
 static void serve(struct lite_request *req)
 {
 	__le64 count;
@@ -141,6 +165,9 @@ static void serve(struct lite_request *req)
 	case OP_SINK:
 		memcpy(sink, req->payload, req->payload_len);
 		lite_reply(req, 0, NULL, 0);
+		break;
+	case OP_WINDOW:
+		serve_window(req);
 		break;
 	default:
 		lite_reply(req, -EOPNOTSUPP, NULL, 0);
@@ -194,6 +221,9 @@ void bench_server_exit(void)
 		lite_region_destroy(source_region);
 	if (!IS_ERR_OR_NULL(scratch_region))
 		lite_region_destroy(scratch_region);
+	lite_window_destroy(window);
+	if (!IS_ERR_OR_NULL(plain_region))
+		lite_region_destroy(plain_region);
 	pages_free(source_page, SOURCE_PAGES);
 	pages_free(scratch_page, SCRATCH_PAGES);
 	vfree(sink);
@@ -220,7 +250,9 @@ int bench_server_init(void)
 	scratch_region = lite_region_create(scratch_page, SCRATCH_PAGES,
 					    LITE_REMOTE_READ |
 					    LITE_REMOTE_WRITE);
-	if (IS_ERR(source_region) || IS_ERR(scratch_region)) {
+	plain_region = lite_region_create(scratch_page, SCRATCH_PAGES, 0);
+	if (IS_ERR(source_region) || IS_ERR(scratch_region) ||
+	    IS_ERR(plain_region)) {
 		err = -ENOMEM;
 		goto out;
 	}

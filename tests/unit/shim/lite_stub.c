@@ -77,11 +77,12 @@ struct lite_window *lite_window_create(struct lite_region *region, u32 page,
 	window = shim_alloc(1, sizeof(*window), GFP_KERNEL);
 	if (!window)
 		return ERR_PTR(-ENOMEM);
+	last_key++;
 	*window = (struct lite_window){
 		.next = windows,
 		.region = region,
 		.page = page,
-		.grant = { (u64)++last_key << 32, last_key, nr * PAGE_SIZE },
+		.grant = { (u64)last_key << 32, last_key, nr * PAGE_SIZE },
 	};
 	windows = window;
 	lite_stub_windows++;
