@@ -118,6 +118,13 @@ void lite_io_pump(struct lite_lane *lane, struct lite_conn *conn)
 	struct lite_io *io;
 
 	lockdep_assert_held(&lane->lock);
+	/*
+	 * What is posted on a connection that has failed is lost with it, and
+	 * its users would have to ask again: it waits for the next one. One that
+	 * fails just now may still be met.
+	 */
+	if (!lite_conn_live(conn))
+		return;
 	while (!list_empty(&lane->io_pending) && cl->nr_ios < LITE_IOS_MAX) {
 		io = list_first_entry(&lane->io_pending, struct lite_io,
 				      entry);
