@@ -29,12 +29,7 @@
 #include "internal.h"
 #include "trace.h"
 
-/*
- * Lines of one round: no more than one flush takes. What did not fit would stay
- * locked, and not marked as in transfer, until the home has answered: whoever
- * discards it (munmap, exit) would have to wait for the network, unkillably.
- */
-#define EVICT_BATCH	MMON_FLUSH_MAX
+#define EVICT_BATCH	32
 #define IDLE_MS		20		/* between rounds that freed nothing */
 #define STALL_ROUNDS	100		/* of refused flushes: give up */
 #define PIN_ROUNDS	1500		/* of nothing but pinned lines: the same */
@@ -294,6 +289,28 @@ static unsigned int evict_line(struct pmon_budget *budget,
 	return evict_to(line, line->remote ? pmon_entry_remote(line->copy) : NULL);
 }
 
+/*
+ * There is no room in this round's flush for the line at @first. Neither it nor
+ * those behind it may stay locked, without being marked as in transfer, until the
+ * home has answered: whoever discards one (munmap, exit) would have to wait for the
+ * network, unkillably. They come first in the next round.
+ */
+static void put_off(struct pmon_budget *budget, struct batch *batch,
+		    unsigned int first)
+{
+	enum pmon_policy now = pmon_policy_now();
+	unsigned int i;
+
+	spin_lock_bh(&budget->lru_lock);
+	for (i = batch->nr; i > first; i--)
+		pmon_order_put_off(&budget->order, now,
+				   &batch->line[i - 1]->entry);
+	spin_unlock_bh(&budget->lru_lock);
+	for (i = first; i < batch->nr; i++)
+		unlock_page(batch->line[i]->page);
+	batch->nr = first;
+}
+
 static unsigned int evict_round(struct pmon_budget *budget, bool force)
 {
 	struct batch batch;
@@ -303,8 +320,14 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 	batch_unmap(budget, &batch);
 	budget->refused = false;
 	budget->pinned = 0;
-	for (i = 0; i < batch.nr; i++)
+	for (i = 0; i < batch.nr; i++) {
+		if (budget->flush->nr == MMON_FLUSH_MAX &&
+		    PageDirty(batch.line[i]->page)) {
+			put_off(budget, &batch, i);
+			break;
+		}
 		freed += evict_line(budget, batch.line[i], force);
+	}
 	freed += flush_batch(budget->flush);
 	if (budget->pinned < batch.nr)
 		budget->pinned = 0;

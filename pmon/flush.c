@@ -48,60 +48,79 @@ static void write_done(struct lite_io *io)
 {
 	struct pmon_write *write = container_of(io, struct pmon_write, io);
 	struct pmon_flush *flush = write->flush;
-	unsigned int i = write - flush->write;
-	struct pmon_line *line = flush->line[i];
+	unsigned int i, first = io->local - flush->sge;
 
-	flush->err[i] = io->status;
-	if (io->status) {
+	for (i = first; i < first + io->nr_local; i++)
+		flush->err[i] = io->status;
+	if (io->status)
 		pmon_count(writes_failed);
-		if (io->status == -EREMOTEIO)
-			pmon_grant_revoked(flush->space, line->copy.location,
-					   io->rkey);
-	}
+	if (io->status == -EREMOTEIO)
+		pmon_grant_revoked(flush->space,
+				   flush->line[first]->copy.location, io->rkey);
 	writes_put(flush);
 }
 
-static bool write_start(struct pmon_flush *flush, unsigned int i)
+/* May page @i be written in place, and where? */
+static bool may_write(struct pmon_flush *flush, unsigned int i,
+		      struct pmon_reach *reach)
 {
 	struct pmon_line *line = flush->line[i];
-	struct pmon_write *write = &flush->write[i];
-	struct pmon_reach reach;
 
-	if (!line->copy.in_place || READ_ONCE(line->detached) ||
-	    !pmon_grant_find(flush->space, line->copy.location, &reach))
-		return false;
-	flush->copy[i].location = line->copy.location;
-	flush->copy[i].in_place = true;
-	write->flush = flush;
-	write->io = (struct lite_io){
-		.peer = flush->space->home,
-		.write = true,
-		.remote_addr = reach.addr,
-		.rkey = reach.rkey,
-		.local = &flush->sge[i],
-		.nr_local = 1,
-		.done = write_done,
-	};
-	atomic_inc(&flush->writing);
-	lite_io_submit(&write->io);
-	return true;
+	return line->copy.in_place && !READ_ONCE(line->detached) &&
+	       pmon_grant_find(flush->space, line->copy.location, reach);
+}
+
+/* One WRITE for each run of pages that are neighbours at the home. Returns how many. */
+static unsigned int write_build(struct pmon_flush *flush)
+{
+	struct pmon_reach reach, before = { 0 };
+	struct pmon_write *write = NULL;
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < flush->nr; i++) {
+		if (!may_write(flush, i, &reach)) {
+			write = NULL;
+			continue;
+		}
+		flush->copy[i].location = flush->line[i]->copy.location;
+		flush->copy[i].in_place = true;
+		if (write && pmon_reach_follows(&reach, &before)) {
+			write->io.nr_local++;
+		} else {
+			write = &flush->write[nr++];
+			write->flush = flush;
+			write->io = (struct lite_io){
+				.peer = flush->space->home,
+				.write = true,
+				.remote_addr = reach.addr,
+				.rkey = reach.rkey,
+				.local = &flush->sge[i],
+				.nr_local = 1,
+				.done = write_done,
+			};
+		}
+		before = reach;
+	}
+	return nr;
 }
 
 /* Return: how many pages were stored. */
 static unsigned int write_in_place(struct pmon_flush *flush)
 {
-	unsigned int i, started = 0, stored = 0;
+	unsigned int i, nr, stored = 0;
 
 	if (!pmon_grant_any(flush->space))
 		return 0;
+	nr = write_build(flush);
+	if (!nr)
+		return 0;
 	init_completion(&flush->written);
-	atomic_set(&flush->writing, 1);
-	for (i = 0; i < flush->nr; i++)
-		started += write_start(flush, i);
-	writes_put(flush);
+	atomic_set(&flush->writing, nr);
+	for (i = 0; i < nr; i++)
+		lite_io_submit(&flush->write[i].io);
 	/* The transfers end by themselves when the host is given up. */
 	wait_for_completion(&flush->written);
-	pmon_count_n(writes, started);
+	pmon_count_n(writes, nr);
 	for (i = 0; i < flush->nr; i++)
 		stored += !flush->err[i];
 	return stored;

@@ -463,6 +463,14 @@ struct pmon_reach {
 	u32 rkey;
 };
 
+/* Do they lie side by side, so that one transfer reaches both? */
+static inline bool pmon_reach_follows(const struct pmon_reach *reach,
+				      const struct pmon_reach *before)
+{
+	return reach->rkey == before->rkey &&
+	       reach->addr == before->addr + MMON_PAGE_SIZE;
+}
+
 void pmon_grants_init(struct pmon_space *space);
 void pmon_grants_destroy(struct pmon_space *space);
 bool pmon_grant_any(struct pmon_space *space);

@@ -284,13 +284,6 @@ static void window_read_done(struct lite_io *io)
 		window_put(window);
 }
 
-/* Is page @i next to the one before it at the home? */
-static bool follows(const struct pmon_reach *reach, unsigned int i)
-{
-	return reach[i].rkey == reach[i - 1].rkey &&
-	       reach[i].addr == reach[i - 1].addr + MMON_PAGE_SIZE;
-}
-
 /* False: not all pages have a granted location. */
 static bool window_read(struct window *window, struct pmon_space *space)
 {
@@ -303,7 +296,7 @@ static bool window_read(struct window *window, struct pmon_space *space)
 				     &reach[i]))
 			return false;
 	for (i = 0; i < window->nr; i++) {
-		if (i && follows(reach, i)) {
+		if (i && pmon_reach_follows(&reach[i], &reach[i - 1])) {
 			window->read[runs - 1].io.nr_local++;
 			continue;
 		}

@@ -12,7 +12,8 @@
  *   first-touch   write to M MiB (default 64) never touched before
  *   resident      read R MiB (default 1) that was read just before
  *   read          one word of each page of the M MiB in order: misses, if
- *                 the ExCache is smaller; pages in it are clean afterwards
+ *                 the ExCache is smaller; all of it was read just before, so that
+ *                 what has to make room is clean
  *   write         the same with a store: misses, and dirty pages to evict
  *   random        read as many pages in random order
  *   latency       the same, each access timed by itself: "missed" are those
@@ -219,8 +220,10 @@ int main(int argc, char **argv)
 		read_pages(resident_pages);
 		measure("resident", read_pages, resident_pages);
 	}
-	if (is_wanted("read"))
+	if (is_wanted("read")) {
+		read_pages(pages);
 		measure("read", read_pages, pages);
+	}
 	if (is_wanted("write"))
 		measure("write", write_pages, pages);
 	if (is_wanted("random"))
