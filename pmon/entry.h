@@ -23,6 +23,9 @@
 /* Never stored: a transfer that failed for now leaves the index absent. */
 #define PMON_ENTRY_ABSENT	xa_mk_value(8)
 
+/* Never stored: stands for "at the home, as the line has it", see pmon_line_entry(). */
+#define PMON_ENTRY_STORED	xa_mk_value(10)
+
 #define PMON_LOCATION_BITS	28	/* 1 TiB at one home, less a frame */
 
 /**

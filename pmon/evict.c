@@ -161,7 +161,8 @@ static unsigned int evict_to(struct pmon_line *line, void *entry)
 	pmon_space_get(space);
 	xa_lock_bh(&space->lines);
 	if (entry)
-		__xa_store(&space->lines, line->page->index, entry, GFP_NOWAIT);
+		__xa_store(&space->lines, line->page->index,
+			   pmon_line_entry(line, entry), GFP_NOWAIT);
 	else
 		__xa_erase(&space->lines, line->page->index);
 	xa_unlock_bh(&space->lines);
@@ -286,7 +287,7 @@ static unsigned int evict_line(struct pmon_budget *budget,
 		return 0;
 	}
 	pmon_count(evictions_clean);
-	return evict_to(line, line->remote ? pmon_entry_remote(line->copy) : NULL);
+	return evict_to(line, line->remote ? PMON_ENTRY_STORED : NULL);
 }
 
 /*

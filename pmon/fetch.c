@@ -72,7 +72,8 @@ bool pmon_fetch_spin(struct page *page)
 /*
  * pmon_io_end - end of a transfer into a published line
  * @failed: NULL: the page is filled; else the value entry that takes the
- *	line's place, or PMON_ENTRY_ABSENT for none
+ *	line's place, PMON_ENTRY_STORED for what it was fetched from, or
+ *	PMON_ENTRY_ABSENT for none
  *
  * Unlocks the page and drops the transfer's reference to the space.
  * Context: process or softirq.
@@ -90,7 +91,8 @@ void pmon_io_end(struct pmon_line *line, void *failed)
 	if (failed == PMON_ENTRY_ABSENT && !detached)
 		__xa_erase(&space->lines, page->index);
 	else if (failed && !detached)
-		__xa_store(&space->lines, page->index, failed, GFP_NOWAIT);
+		__xa_store(&space->lines, page->index,
+			   pmon_line_entry(line, failed), GFP_NOWAIT);
 	xa_unlock_bh(&space->lines);
 	if (detached || failed) {
 		pmon_line_release(line);
@@ -261,5 +263,5 @@ void pmon_fetch_start(struct pmon_line *line)
 	if (likely(!behind(space)))
 		fetch_request(line);
 	else	/* The grant went away since pmon_fetch_needs_sync(). */
-		pmon_io_end(line, pmon_entry_remote(line->copy));
+		pmon_io_end(line, PMON_ENTRY_STORED);
 }

@@ -137,7 +137,8 @@ struct pmon_share {
  * @space: address space it is published in; written under the page lock
  * @sharers: further spaces it is published in (share.c); the page lock
  * @share: the first of them, which takes no allocation
- * @copy: of the copy at the home, if @remote
+ * @copy: of the copy at the home, if @remote; page lock. A fork takes @copy.in_place
+ *	back without it, under xa_lock: what becomes an entry is read under that
  * @index: page number in the pool's region
  * @remote: the home holds a copy equal to the page unless it is dirty
  * @io: under xa_lock: the page lock is held by a transfer
@@ -427,6 +428,16 @@ void pmon_space_lose(struct pmon_space *space);
 void pmon_spaces_lose_home(u32 node);
 void pmon_spaces_for_each(int (*fn)(struct pmon_space *space, void *arg),
 			  void *arg);
+
+/** pmon_line_entry - what takes a line's place in its space: @entry, or for
+ * PMON_ENTRY_STORED what is known of the home's copy.
+ * Context: xa_lock of the line's space held.
+ */
+static inline void *pmon_line_entry(const struct pmon_line *line, void *entry)
+{
+	lockdep_assert_held(&line->space->lines.xa_lock);
+	return entry == PMON_ENTRY_STORED ? pmon_entry_remote(line->copy) : entry;
+}
 
 /* NULL until something had to be sent; from then on it stays the same. */
 static inline struct lite_peer *pmon_space_home(struct pmon_space *space)

@@ -31,12 +31,13 @@ void pmon_poison_evict(struct pmon_line *line)
 	void *entry = PMON_ENTRY_POISONED;
 
 	if (!PageDirty(line->page) && line->remote)
-		entry = pmon_entry_remote(line->copy);
+		entry = PMON_ENTRY_STORED;
 	/* Out of the xarray, the line no longer keeps the space. */
 	pmon_space_get(space);
 	xa_lock_bh(&space->lines);
 	/* Replaces an entry that is there: allocates nothing. */
-	__xa_store(&space->lines, line->page->index, entry, GFP_NOWAIT);
+	__xa_store(&space->lines, line->page->index,
+		   pmon_line_entry(line, entry), GFP_NOWAIT);
 	xa_unlock_bh(&space->lines);
 	pmon_line_release(line);
 	pmon_space_put(space);

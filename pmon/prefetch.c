@@ -203,7 +203,7 @@ static void window_done(struct lite_call *call)
 			good = false;
 		}
 		/* Why it failed is for the fault to find out that wants it. */
-		pmon_io_end(line, good ? NULL : pmon_entry_remote(line->copy));
+		pmon_io_end(line, good ? NULL : PMON_ENTRY_STORED);
 	}
 	window_put(window);
 }
