@@ -68,7 +68,8 @@ def everything_given_back(cluster):
 def test_misses_are_reads(cluster, host):
     """Of what is fetched the home serves next to nothing itself."""
     before = counters(cluster)
-    out = summary(host.run(tagged("1M", "scan", "--mb", 8, "--push-mb", 2), timeout=300))
+    out = summary(host.run(tagged("1M", "scan", "--mb", 8, "--push-mb", 2, "--order",
+                                  "forward"), timeout=300))
     assert out["bad"] == 0
     pmon, mmon = since(cluster, before)
     fetched = pmon["misses"] + pmon["prefetch_used"]
