@@ -113,9 +113,9 @@ def test_off_and_on_again(cluster, host):
 def test_fork_never_shows_later_writes(cluster, host):
     """Parents write on while children read: nothing in place that is a child's as well."""
     before = counters(cluster)
-    out = summary(host.run(tagged("512K", "forksnap", "--writers", 4, "--pages", 400,
-                                  "--forks", 10), timeout=900))
-    assert out["bad"] == 0 and out["forks"] == 10
+    out = summary(host.run(tagged("512K", "forksnap", "--writers", 4, "--pages", 100,
+                                  "--forks", 5), timeout=600))
+    assert out["bad"] == 0 and out["forks"] == 5
     assert since(cluster, before)[0]["reads"] > 0
 
 
