@@ -7,6 +7,7 @@
 #   make demo         boot a cluster in VMs and run the main job
 #   make test         everything CI runs; make test-long: the full figures
 #   make test-programs  real programs at full size, on a quarter of their memory
+#   make bench        beside swap and InfiniSwap's design; BENCH=quick: in 20 minutes
 #   make bench-cost   instructions per operation (icount)
 #   make bench-threads  the same of a miss, with several threads and CPUs
 #   make bench-fork   instructions per fork
@@ -22,7 +23,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench-cost bench-threads bench-latency bench-fork check semantics-table clean install
+.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench bench-cost bench-threads bench-latency bench-fork check semantics-table clean install
 
 all: modules userland
 
@@ -39,6 +40,7 @@ userland:
 # What tests and benchmarks run in the VMs.
 programs:
 	@$(MAKE) -C tests/cluster/programs
+	@$(MAKE) -C tests/bench/workloads
 
 demo: setup
 	@$(MAKE) -s all programs
@@ -67,6 +69,11 @@ test-programs: setup
 	@tests/setup --programs
 	@$(MAKE) -s all programs
 	@tests/run --long tests/cluster/test_programs.py
+
+bench: setup
+	@tests/setup --bench
+	@$(MAKE) -s all programs
+	@tests/bench/run --size $(or $(BENCH),full)
 
 bench-cost: setup
 	@$(MAKE) -s all programs

@@ -44,6 +44,7 @@ class Spec:
     mtu: int = MTU
     icount: str = ""
     append: list = field(default_factory=list)
+    devices: list = field(default_factory=list)
 
 
 class Cluster:
@@ -65,6 +66,9 @@ class Cluster:
     *_params                  more module parameters, {name: value}
     keep                      keep the run directory in any case
     gate                      judge the kernel logs at the end
+    devices                   more of QEMU's arguments, {role: [words]}; {name} in
+                              a word is the VM's name, its directory below the
+                              one that QEMU runs in
 
     Afterwards: hosts, processors, memory_hosts (lists of Host), manager (the
     Host with gmm), run_dir, boot_seconds.
@@ -77,7 +81,7 @@ class Cluster:
                  guest_ram_mb=None, kernel=None, icount=False, all_in_one=False,
                  smp=1, modules=True, lite_rpc_params=None, pmon_params=None,
                  mmon_params=None, gmm_params=None, keep=False, gate=True,
-                 append=(), boot_timeout=180, progress=None):
+                 append=(), boot_timeout=180, progress=None, devices=None):
         if icount and not (all_in_one or processors + memory_hosts == 1):
             raise RigError("--icount is for one VM: add --all-in-one")
         if processors < 1 and not all_in_one:
@@ -92,6 +96,7 @@ class Cluster:
         self._icount = icount if isinstance(icount, str) else ICOUNT if icount else ""
         self._shape = (processors, memory_hosts, all_in_one)
         self._ram_mb, self._smp, self._append = guest_ram_mb, smp, list(append)
+        self._devices = devices or {}
         self._progress = progress or (lambda text: None)
         self._key = secrets.token_hex(32) + "\n"
         self._allow, self._judged, self._marks = [], set(), 0
@@ -131,7 +136,10 @@ class Cluster:
         initramfs = build_initramfs(self.kernel)
         for index, (name, roles) in enumerate(self._plan()):
             spec = Spec(self.kernel, initramfs, self._smp, self._ram_for(roles),
-                        icount=self._icount, append=self._append)
+                        icount=self._icount, append=self._append,
+                        devices=[word.replace("{name}", name)
+                                 for role, words in self._devices.items()
+                                 if role in roles for word in words])
             self.hosts.append(Host(self, VM(self.run_dir, index, name, spec),
                                    f"10.77.0.{index + 1}", roles))
         if self.modules:

@@ -132,6 +132,7 @@ class VM:
                        # Emulated, a doorbell is quicker served by the CPU's own
                        # thread than handed to another: 10 % off an RDMA READ.
                        f"ioeventfd={'on' if _uses_kvm(spec) else 'off'}",
+            *spec.devices,
         ]
 
     def wait_ready(self, timeout):

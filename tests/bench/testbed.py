@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The two hosts that all systems are measured on."""
+
+import json
+import os
+import sys
+
+from rig import REPO, Cluster, RigError
+
+import disk
+from systems import CGROUPS, GROUP
+
+BENCH = os.path.join(REPO, "tests/modules/lite_bench.ko")
+LITE = "/sys/kernel/debug/lite_bench"
+EXCACHE_SPARE_MB = 2
+
+
+class Testbed:
+    """A processor and a memory host, as a context manager: booted once for all runs.
+
+    After a hang it is booted again by restart(); what was measured of the link
+    and how slow the disk is stays as it was.
+    """
+
+    def __init__(self, size, excache_mb, cpus=1):
+        self.size, self.cpus, self._excache_mb = size, cpus, excache_mb
+        self.cluster = self.processor = self.memory = self.disk = None
+        self.read_us = self.bandwidth = self.throttle = None
+        self.boots = 0
+
+    def __enter__(self):
+        self._boot()
+        try:
+            self._measure_link()
+            self.throttle = self.disk.throttle(self.read_us)
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, *error):
+        # A kernel that complains is a result of the run that it complained in.
+        self.cluster.gate = False
+        self.cluster.__exit__(*error)
+
+    def restart(self):
+        """Boots both hosts anew."""
+        self.__exit__(None, None, None)
+        self._boot()
+        self.disk.throttle(self.read_us)
+
+    def _boot(self):
+        size = self.size
+        self.cluster = Cluster(
+            memory_mb=size.memory_mb, excache_mb=self._excache_mb + EXCACHE_SPARE_MB,
+            guest_ram_mb=size.guest_ram_mb, smp=self.cpus,
+            devices={"processor": disk.devices(size.swap_mb)})
+        # pylint: disable=unnecessary-dunder-call # as long as this object lives
+        self.cluster.__enter__()
+        self.boots += 1
+        self.processor = self.cluster.processors[0]
+        self.memory = self.cluster.memory_hosts[0]
+        self.disk = disk.Disk(self.processor)
+        self.processor.run(f"""set -e
+            echo never > /sys/kernel/mm/transparent_hugepage/enabled
+            echo N > /sys/module/zswap/parameters/enabled
+            echo '+memory +cpu' > {CGROUPS}/cgroup.subtree_control
+            mkdir {GROUP}""")
+
+    def _measure_link(self):
+        """Latency of a READ of a page in the kernel, bandwidth of large ones."""
+        self.memory.load(BENCH, role="server")
+        self.processor.load(BENCH, role="client", peer=self.memory.address)
+        self.processor.write_file(f"{LITE}/run", "one read_4k 1000\n")
+        row = json.loads(self.processor.read_file(f"{LITE}/result").splitlines()[-1])
+        if "p50_ns" not in row:
+            raise RigError(f"lite_bench: {row}")
+        self.read_us = round(row["p50_ns"] / 1000, 1)
+        self.processor.unload("lite_bench")
+        self.memory.unload("lite_bench")
+        self.bandwidth = self._bandwidth()
+
+    def _bandwidth(self):
+        """MB/s of READs of 64 KiB from user space, as perftest measures it."""
+        words = ["ib_read_bw", "-d", "rxe0", "-s", "65536", "-n", "300", "-F", "--report_gbits"]
+        server = self.memory.spawn(words)
+        try:
+            # It says nothing when it listens.
+            answer = self.processor.run(
+                f"for i in $(seq 20); do {' '.join(words)} {self.memory.address} && exit; "
+                "sleep 0.5; done; exit 1", timeout=180).stdout
+        finally:
+            server.kill()
+        rows = [line.split() for line in answer.splitlines() if line.split()[:1] == ["65536"]]
+        if not rows:
+            raise RigError(f"ib_read_bw says no bandwidth:\n{answer}")
+        return round(float(rows[-1][3]) * 1000 / 8, 1)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is run: programs of tests/bench/workloads, and at which size."""
+
+import os
+from typing import NamedTuple
+
+REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+PROGRAMS = os.path.join(REPO, "build/programs/bench")
+SOURCES = os.path.join(REPO, "tests/bench/workloads")
+TENSORFLOW = "/var/cache/splitkernel/tensorflow/bin/python3"
+
+# The same bits in each run.
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
+               "OMP_NUM_THREADS": "1"}
+
+
+class Workload(NamedTuple):
+    """A program with its arguments."""
+
+    name: str
+    threads: int
+    command: tuple
+    phases: tuple = ()      # of a program that waits at gates; else it has one
+    timeout: int = 300      # seconds until the watchdog ends it
+
+    @property
+    def needs(self):
+        """The file without which it cannot run."""
+        return self.command[0]
+
+
+MICRO_PHASES = ("first_touch", "settle", "seq_read", "random_read", "stride_read",
+                "zipf_read", "seq_write", "random_write", "stride_write", "zipf_write")
+# Not a result: what comes after it would be dirty, else.
+UNREPORTED = ("settle",)
+
+
+class Size(NamedTuple):
+    """How large a run of make bench is."""
+
+    shares: tuple
+    micro_mb: int
+    micro_ops: int
+    minutes: int            # then what is left is not run any more
+    guest_ram_mb: int
+    memory_mb: int          # pool of mmon
+    swap_mb: int            # of each swap device
+
+
+SIZES = {
+    "tiny": Size((50,), 4, 200, 10, 768, 128, 64),
+    "quick": Size((50, 25), 24, 1000, 19, 1024, 192, 128),
+    "full": Size((100, 50, 25, 12.5), 64, 4000, 24 * 60, 4096, 1536, 1024),
+}
+
+
+def micro(size, threads, timeout):
+    """The ways through memory."""
+    return Workload("micro", threads, (f"{PROGRAMS}/micro", "--mb", str(size.micro_mb),
+                                       "--ops", str(size.micro_ops),
+                                       "--threads", str(threads)), MICRO_PHASES, timeout)
+
+
+def program(name, threads, *arguments, timeout=300):
+    """One of our own."""
+    return Workload(name, threads, (f"{PROGRAMS}/{name}", *map(str, arguments)),
+                    timeout=timeout)
+
+
+def chosen(name):
+    """(Size, [Workload]) of the bench NAME."""
+    size = SIZES[name]
+    if name == "tiny":
+        return size, [micro(size, 1, 300), program("wordcount", 1, "--mb", 2)]
+    if name == "quick":
+        return size, [micro(size, 1, 240), micro(size, 4, 240),
+                      program("wordcount", 4, "--mb", 8, "--threads", 4, timeout=180)]
+    return size, [
+        micro(size, 1, 3600), micro(size, 4, 3600),
+        program("quicksort", 1, "--mb", 64, timeout=3600),
+        program("kmeans", 4, "--mb", 64, "--threads", 4, timeout=3600),
+        program("wordcount", 4, "--mb", 64, "--threads", 4, timeout=3600),
+        Workload("redis", 1, (f"{PROGRAMS}/kvload", "--keys", "40000", "--ops", "20000"),
+                 timeout=3600),
+        Workload("tensorflow", 1, (TENSORFLOW, f"{SOURCES}/train.py", "--steps", "3"),
+                 timeout=4 * 3600),
+    ]
