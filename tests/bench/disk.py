@@ -18,11 +18,11 @@ SOURCE = "Leap, ATC'20, figure 1: SSD 20 us, RDMA 4.3 us"
 UNLIMITED = {"bps": 0, "bps_rd": 0, "bps_wr": 0, "iops_rd": 0, "iops_wr": 0}
 
 
-def devices(mb):
-    """QEMU's arguments for a host with the disk, of MB MiB; makes its image."""
+def devices(size_mb):
+    """QEMU's arguments for a host with the disk, of SIZE_MB MiB; makes its image."""
     os.makedirs(os.path.dirname(IMAGE), exist_ok=True)
     with open(IMAGE, "wb") as image:
-        os.posix_fallocate(image.fileno(), 0, mb << 20)
+        os.posix_fallocate(image.fileno(), 0, size_mb << 20)
     return ["-drive", f"if=none,id=disk,file={IMAGE},format=raw,cache=none",
             "-device", "virtio-blk-pci,drive=disk",
             "-qmp", "unix:{name}/qmp.sock,server=on,wait=off"]

@@ -76,7 +76,7 @@ class Run:
         """Lets the next phase begin and returns its line."""
         if name:
             number = self.workload.phases.index(name)
-            open(os.path.join(self._gate, str(number)), "wb").close()
+            self._open_gate(number)
         number = len(self._lines)
         while len(lines := process.output().splitlines(keepends=True)) <= number \
                 or not lines[number].endswith("\n"):
@@ -92,10 +92,14 @@ class Run:
         self._lines.append(json.loads(lines[number]))
         return self._lines[-1]
 
+    def _open_gate(self, number):
+        """The program waits for a file before each phase, and before its end."""
+        with open(os.path.join(self._gate, str(number)), "wb"):
+            pass
+
     def _wait(self, process, end):
         if self.workload.phases:
-            last = os.path.join(self._gate, str(len(self.workload.phases)))
-            open(last, "wb").close()
+            self._open_gate(len(self.workload.phases))
         return process.wait(max(10, end - time.monotonic()))
 
     def _kill(self, process):

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The parts of make bench that need no VM: records, tables, the workloads' results."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../cluster")]
+
+import plots  # noqa: E402
+import results  # noqa: E402
+import systems  # noqa: E402
+import tables  # noqa: E402
+import workloads  # noqa: E402
+
+HEADER = {"kernel": "6.1.0-56-amd64", "commit": "abc", "parameters": {"size": "tiny"},
+          "read_4k_p50_us": 250.5, "read_bandwidth_mb_s": 20.1}
+
+
+def run(system, share, seconds, **more):
+    """A record of the workload "sort"."""
+    return results.record(system=system, workload="sort", threads=1, memory_share=share,
+                          seconds=seconds, **more)
+
+
+@pytest.fixture(name="document")
+def small_document():
+    rows = [run("no limit", None, 2.0),
+            run("splitkernel", 50, 3.0, major_faults=1234, bytes_in=5 << 20),
+            run("splitkernel", 25, 5.0),
+            run("infiniswap-style, page-cluster 0", 50, 9.0),
+            run("infiniswap-style, page-cluster 0", 25, None, note="hang: no end in 9 s")]
+    results.fill_slowdowns(rows)
+    return {"header": HEADER, "runs": rows}
+
+
+def test_fields_are_those_of_the_issue(document):
+    wanted = ("system workload memory_share threads seconds slowdown major_faults bytes_in "
+              "bytes_out cpu_processor cpu_memory note").split()
+    assert all(list(row) == wanted for row in document["runs"])
+
+
+def test_slowdown(document):
+    assert [row["slowdown"] for row in document["runs"]] == [1.0, 1.5, 2.5, 4.5, None]
+
+
+@pytest.mark.parametrize("change", [
+    {"seconds": "1"}, {"seconds": -1}, {"threads": None}, {"bytes_in": 1.5},
+    {"system": None}, {"seconds": None, "note": ""}, {"threads": True}])
+def test_a_bad_record_is_refused(change):
+    with pytest.raises(results.BadResults):
+        results.check_record({**run("zram", 50, 1.0), **change})
+
+
+def test_a_record_has_all_fields_and_no_other():
+    row = run("zram", 50, 1.0)
+    with pytest.raises(results.BadResults):
+        results.check_record({**row, "speed": 1})
+    del row["note"]
+    with pytest.raises(results.BadResults):
+        results.check_record(row)
+
+
+def test_file(document, tmp_path):
+    path = str(tmp_path / "deep/results.json")
+    results.save(path, document)
+    assert results.load(path) == document
+    with open(path, "w", encoding="ascii") as file:
+        json.dump({"header": {}, "runs": []}, file)
+    with pytest.raises(results.BadResults, match="kernel"):
+        results.load(path)
+
+
+def test_tables_say_what_was_measured(document):
+    text = tables.text(document)
+    lines = text.splitlines()
+    assert "| splitkernel | 1.50x (3.000 s) | 2.50x (5.000 s) |" in lines
+    assert ("| InfiniSwap-style (our re-implementation), page-cluster 0 | 4.50x (9.000 s) "
+            "| hang |") in lines
+    assert "4 KiB p50 250.5 us, 64 KiB 20.1 MB/s" in text
+    assert "1,234" in text and "5.0" in text and "no end in 9 s" in text
+
+
+def test_every_mention_of_infiniswap_is_labelled(document):
+    """Nobody may take it for the original."""
+    shown = [line for line in tables.text(document).splitlines()
+             if "infiniswap" in line.lower()]
+    assert shown and all("our re-implementation" in line for line in shown)
+    assert all("our re-implementation" in name for name in plots.curves(document["runs"])
+               if "infiniswap" in name.lower())
+
+
+def test_tables_need_nothing_but_the_file(document, tmp_path):
+    path = str(tmp_path / "results.json")
+    results.save(path, document)
+    answer = subprocess.run([os.path.join(HERE, "tables"), path, "--output", str(tmp_path)],
+                            capture_output=True, text=True, check=True, cwd="/")
+    assert answer.stdout == tables.text(document)
+    assert (tmp_path / "results.md").read_text(encoding="utf-8") == answer.stdout
+
+
+def test_curves(document):
+    assert plots.curves(document["runs"]) == {
+        "splitkernel": [(50, 1.5), (25, 2.5)],
+        "InfiniSwap-style (our re-implementation), page-cluster 0": [(50, 4.5)]}
+
+
+@pytest.mark.parametrize("size", sorted(workloads.SIZES))
+def test_names_are_unambiguous(size):
+    _, chosen = workloads.chosen(size)
+    names = [(phase, each.threads) for each in chosen
+             for phase in each.phases or (each.name,)]
+    assert len(set(names)) == len(names)
+    assert len({system.name for system in systems.ALL}) == len(systems.ALL)
+
+
+def test_programs_give_the_same_result_twice():
+    """The checksums by which systems are compared do not depend on luck or threads."""
+    subprocess.run(["make", "-s", "-C", os.path.join(HERE, "workloads")], check=True)
+
+    def lines(*command):
+        answer = subprocess.run([f"{workloads.PROGRAMS}/{command[0]}", *command[1:]],
+                                capture_output=True, text=True, check=True)
+        return [json.loads(line) for line in answer.stdout.splitlines()]
+
+    for command in (("wordcount", "--mb", "1"), ("kmeans", "--mb", "1")):
+        one, four = lines(*command), lines(*command, "--threads", "4")
+        assert [row["checksum"] for row in one] == [row["checksum"] for row in four]
+    micro = ("micro", "--mb", "2", "--threads", "4", "--ops", "100")
+    first, second = lines(*micro), lines(*micro)
+    assert [row["phase"] for row in first] == list(workloads.MICRO_PHASES)
+    assert [row["checksum"] for row in first] == [row["checksum"] for row in second]
