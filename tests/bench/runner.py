@@ -52,12 +52,12 @@ class Run:
                 before = after
             status = self._wait(process, end).status
         except CommandTimeout as late:
-            return rows + [self.failed(f"hang: no end in {self.workload.timeout} s "
-                                       f"({first_line(str(late))})")]
+            return reported(rows) + [self.failed(f"hang: no end in {self.workload.timeout} s "
+                                                 f"({first_line(str(late))})")]
         if status:
             return [self.failed(self._why(status, process))]
         self.peak_kib = int(self.bed.processor.read_file("/tmp/peak"))
-        return [row for row in rows if row["workload"] not in workloads.UNREPORTED]
+        return reported(rows)
 
     def _prepare(self):
         """An empty cgroup, no page cache: text is charged to who runs it now."""
@@ -139,6 +139,11 @@ class Run:
     def _made(self, name, **values):
         return record(system=self.system.label(self.page_cluster), workload=name,
                       memory_share=self.share, threads=self.workload.threads, **values)
+
+
+def reported(rows):
+    """Those of ROWS that are results."""
+    return [row for row in rows if row["workload"] not in workloads.UNREPORTED]
 
 
 def raise_if_broken(bed):

@@ -6,6 +6,8 @@ import os
 import systems
 from results import BASE, key
 
+OURS = "splitkernel"
+
 
 def line(row):
     """ROW in one line, for whoever waits."""
@@ -78,6 +80,66 @@ def details(rows):
                      amount(row["cpu_memory"]), row["note"]] for row in rows])
 
 
+def best(rows, name, share):
+    """The shortest time of system NAME at SHARE, over its page-clusters; None if it has none."""
+    times = [row["seconds"] for row in rows if row["memory_share"] == share and row["seconds"]
+             and row["system"].partition(", ")[0] == name]
+    return min(times, default=None)
+
+
+def ratios(document):
+    """How many times longer than splitkernel the others take, each at its best page-cluster."""
+    others = [name for name in ordered(row["system"].partition(", ")[0]
+                                       for row in document["runs"])
+              if name not in (BASE, OURS)]
+    body = []
+    for group in ordered((*key(row), row["memory_share"]) for row in document["runs"]):
+        rows = [row for row in document["runs"] if key(row) == group[:2]]
+        ours = best(rows, OURS, group[2])
+        if group[2] is None or ours is None:
+            continue
+        times = [best(rows, name, group[2]) for name in others]
+        body.append([f"{group[0]}, {group[1]} thr, {percent(group[2])}",
+                     *("-" if time is None else f"{time / ours:.2f}" for time in times),
+                     speed(rows, group[2], document["header"]["read_bandwidth_mb_s"])])
+    return rows_of(["time over splitkernel's", *map(systems.title, others),
+                    "splitkernel's bytes in over the link's READ bandwidth"], body)
+
+
+def speed(rows, share, bandwidth):
+    """What splitkernel got over the link in a second, as a part of BANDWIDTH."""
+    row = pick(rows, OURS, share)
+    if not row["bytes_in"]:
+        return "-"
+    return f"{100 * row['bytes_in'] / 1e6 / row['seconds'] / bandwidth:.0f} %"
+
+
+def places(document):
+    """{(workload, threads, share): [systems, the fastest first]}."""
+    found = {}
+    for row in document["runs"]:
+        if row["seconds"] is not None and row["system"] != BASE:
+            found.setdefault((*key(row), row["memory_share"]), {})[row["system"]] \
+                = row["seconds"]
+    return {group: sorted(times, key=times.get) for group, times in found.items()}
+
+
+def agreement(one, other):
+    """Lines that say in how far two documents have systems in the same order."""
+    first, second = places(one), places(other)
+    pairs = same = 0
+    out = []
+    for group in first.keys() & second.keys():
+        both = [name for name in first[group] if name in second[group]]
+        swapped = [(a, b) for index, a in enumerate(both) for b in both[index + 1:]
+                   if second[group].index(a) > second[group].index(b)]
+        total = len(both) * (len(both) - 1) // 2
+        pairs, same = pairs + total, same + total - len(swapped)
+        out += [f"{group[0]}, {group[1]} thr, {percent(group[2])}: {a} is faster than {b} in "
+                "the first only" for a, b in swapped]
+    return [f"{same} of {pairs} pairs of systems are in the same order", *sorted(out)]
+
+
 def introduction(header):
     """What all runs have in common."""
     link = (f"RDMA READ in the same run: 4 KiB p50 {header['read_4k_p50_us']} us, "
@@ -92,6 +154,7 @@ def introduction(header):
 def text(document):
     """All tables of DOCUMENT."""
     out = ["# Benchmark", "", *introduction(document["header"]), ""]
+    out += ["## Against splitkernel", "", *ratios(document), ""]
     groups = ordered(key(row) for row in document["runs"])
     for name, threads in groups:
         rows = [row for row in document["runs"] if key(row) == (name, threads)]

@@ -103,6 +103,20 @@ def test_tables_need_nothing_but_the_file(document, tmp_path):
     assert (tmp_path / "results.md").read_text(encoding="utf-8") == answer.stdout
 
 
+def test_ratios(document):
+    lines = tables.ratios(document)
+    # 5 MiB in 3 s of 20.1 MB/s; the other has no time at 25 %.
+    assert lines[2:] == ["| sort, 1 thr, 50 % | 3.00 | 9 % |", "| sort, 1 thr, 25 % | - | - |"]
+
+
+def test_agreement(document):
+    other = json.loads(json.dumps(document))
+    assert tables.agreement(document, other) == ["1 of 1 pairs of systems are in the same order"]
+    other["runs"][1]["seconds"] = 10.0
+    lines = tables.agreement(document, other)
+    assert lines[0].startswith("0 of 1") and "splitkernel is faster than infini" in lines[1]
+
+
 def test_curves(document):
     assert plots.curves(document["runs"]) == {
         "splitkernel": [(50, 1.5), (25, 2.5)],

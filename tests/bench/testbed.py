@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from rig import REPO, Cluster, RigError
+from rig import REPO, Cluster, LogFailure, RigError
 
 import disk
 from systems import CGROUPS, GROUP
@@ -48,6 +48,14 @@ class Testbed:
         self.__exit__(None, None, None)
         self._boot()
         self.disk.throttle(self.read_us)
+
+    def complaint(self):
+        """What a kernel complained about since the last call: one line, or none."""
+        try:
+            self.cluster.check_logs()
+        except LogFailure as failure:
+            return str(failure).splitlines()[1]
+        return ""
 
     def _boot(self):
         size = self.size
