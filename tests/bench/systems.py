@@ -185,7 +185,19 @@ class InfiniswapStyle(Swap):
         bed.memory.load(f"{DEVICE}/slab_server.ko", memory_mb=bed.size.swap_mb)
         bed.processor.load(f"{DEVICE}/slab_disk.ko", size_mb=bed.size.swap_mb,
                            servers=bed.memory.address, disk=bed.disk.device)
+        self._map_slabs(bed)
         return "/dev/slabdisk0"
+
+    @staticmethod
+    def _map_slabs(bed):
+        """Has every slab mapped: what is written before that is on disk only."""
+        slabs = bed.size.swap_mb // 2
+        bed.processor.run(f"""for slab in $(seq 0 {slabs - 1}); do
+            dd if=/dev/zero of=/dev/slabdisk0 bs=4k count=1 seek=$((slab * 512)) oflag=direct \
+                status=none || exit; done
+            for i in $(seq 600); do
+                grep -qx 'mappings {slabs}' /sys/kernel/debug/slab_disk/counters && exit
+                sleep 0.1; done; exit 1""", timeout=900)
 
     def unmake(self, bed):
         bed.processor.unload("slab_disk")

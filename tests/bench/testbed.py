@@ -12,7 +12,6 @@ from systems import CGROUPS, GROUP
 
 BENCH = os.path.join(REPO, "tests/modules/lite_bench.ko")
 LITE = "/sys/kernel/debug/lite_bench"
-EXCACHE_SPARE_MB = 2
 
 
 class Testbed:
@@ -22,8 +21,8 @@ class Testbed:
     and how slow the disk is stays as it was.
     """
 
-    def __init__(self, size, excache_mb, cpus=1):
-        self.size, self.cpus, self._excache_mb = size, cpus, excache_mb
+    def __init__(self, size, cpus=1):
+        self.size, self.cpus = size, cpus
         self.cluster = self.processor = self.memory = self.disk = None
         self.read_us = self.bandwidth = self.throttle = None
         self.boots = 0
@@ -60,7 +59,7 @@ class Testbed:
     def _boot(self):
         size = self.size
         self.cluster = Cluster(
-            memory_mb=size.memory_mb, excache_mb=self._excache_mb + EXCACHE_SPARE_MB,
+            memory_mb=size.memory_mb, excache_mb=size.excache_mb,
             guest_ram_mb=size.guest_ram_mb, smp=self.cpus,
             devices={"processor": disk.devices(size.swap_mb)})
         # pylint: disable=unnecessary-dunder-call # as long as this object lives

@@ -44,13 +44,14 @@ class Size(NamedTuple):
     minutes: int            # then what is left is not run any more
     guest_ram_mb: int
     memory_mb: int          # pool of mmon
+    excache_mb: int         # pool of pmon: the largest program at its largest share
     swap_mb: int            # of each swap device
 
 
 SIZES = {
-    "tiny": Size((50,), 4, 200, 10, 768, 128, 64),
-    "quick": Size((50, 25), 24, 1000, 19, 1024, 192, 128),
-    "full": Size((100, 50, 25, 12.5), 64, 4000, 24 * 60, 4096, 1536, 1024),
+    "tiny": Size((50,), 4, 200, 10, 768, 128, 16, 64),
+    "quick": Size((50, 25), 24, 1000, 17, 1024, 192, 32, 128),
+    "full": Size((100, 50, 25, 12.5), 64, 4000, 24 * 60, 4096, 1536, 1024, 1024),
 }
 
 

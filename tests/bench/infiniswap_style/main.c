@@ -37,7 +37,7 @@ static char *disk = "";
 module_param(disk, charp, 0444);
 MODULE_PARM_DESC(disk, "block device for the copy, as large or larger");
 
-static unsigned int contexts = 128;
+static unsigned int contexts = 256;
 module_param(contexts, uint, 0444);
 MODULE_PARM_DESC(contexts, "requests that may wait for the disk, 64 KiB each");
 
