@@ -10,6 +10,7 @@ PAGE = 4096
 TICKS = 100                 # USER_HZ
 # Of the line "cpu" of /proc/stat: all but idle and iowait.
 BUSY = (0, 1, 2, 5, 6)
+MANAGED = ("waits_for_line", "soft_faults", "checksum_errors")
 LINK = "/sys/class/net/eth0/statistics"
 
 
@@ -23,6 +24,10 @@ class Counted(NamedTuple):
     cpu_memory: float
     link_in: int
     link_out: int
+    # Of splitkernel, otherwise 0.
+    waits_for_line: int = 0
+    soft_faults: int = 0
+    checksum_errors: int = 0
 
     def since(self, before):
         """What was counted from BEFORE to this."""
@@ -48,15 +53,16 @@ def pmon(host):
 
 def now(bed, managed):
     """All counters of BED; MANAGED: the program's memory is splitkernel's."""
-    processor = bed.processor
+    processor, more = bed.processor, []
     if managed:
         ours = pmon(processor)
         pages = (ours["misses"], ours["misses"] + ours["prefetch_issued"],
                  ours["flushed_pages"])
+        more = [ours[name] for name in MANAGED]
     else:
         swap = named(processor, "/proc/vmstat")
         pages = (named(processor, f"{GROUP}/memory.stat")["pgmajfault"],
                  swap["pswpin"], swap["pswpout"])
     link = [int(processor.read_file(f"{LINK}/{way}_bytes")) for way in ("rx", "tx")]
     return Counted(pages[0], pages[1] * PAGE, pages[2] * PAGE, busy(processor),
-                   busy(bed.memory), *link)
+                   busy(bed.memory), *link, *more)

@@ -126,6 +126,7 @@ class Run:
             notes.append(f"link in {counted.link_in >> 10} KiB, out {counted.link_out >> 10} KiB")
         if self._managed:
             used = int(self.bed.processor.read_file(f"{GROUP}/memory.peak"))
+            notes += [f"{name} {getattr(counted, name)}" for name in counters.MANAGED]
             notes.append(f"beside the ExCache {used >> 10} KiB")
         return self._made(phase, seconds=round(line["seconds"], 6),
                           major_faults=counted.major_faults, bytes_in=counted.bytes_in,

@@ -56,7 +56,7 @@ void sd_context_put(struct sd_context *ctx)
 }
 
 /* Copies one buffer from or to the context's pages, @at bytes from their start. */
-static void buffer_copy(struct sd_context *ctx, const struct bio_vec *bvec,
+static void buffer_copy(struct sd_context *ctx, struct bio_vec *bvec,
 			u32 at, bool to_request)
 {
 	u8 *theirs = bvec_kmap_local(bvec);
