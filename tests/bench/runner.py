@@ -51,9 +51,8 @@ class Run:
                 rows.append(self._record(line, after.since(before)))
                 before = after
             status = self._wait(process, end).status
-        except CommandTimeout as late:
-            return reported(rows) + [self.failed(f"hang: no end in {self.workload.timeout} s "
-                                                 f"({first_line(str(late))})")]
+        except CommandTimeout:
+            return reported(rows) + [self.failed(self._hang(process))]
         if status:
             return [self.failed(self._why(status, process))]
         self.peak_kib = int(self.bed.processor.read_file("/tmp/peak"))
@@ -106,6 +105,10 @@ class Run:
         process.wait(0)         # kills, then raises CommandTimeout
         raise CommandTimeout(self.bed.processor.name, process.command, self.workload.timeout,
                              process.result())
+
+    def _hang(self, process):
+        stuck = ", and cannot be killed" if process.poll() is None else ""
+        return f"hang: no end in {self.workload.timeout} s{stuck}"
 
     def _why(self, status, process):
         events = counters.named(self.bed.processor, f"{GROUP}/memory.events")

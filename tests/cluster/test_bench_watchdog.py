@@ -9,44 +9,61 @@ from rig import REPO
 
 sys.path.insert(0, os.path.join(REPO, "tests/bench"))
 
+import counters  # noqa: E402
 import results  # noqa: E402
 import systems  # noqa: E402
 import workloads  # noqa: E402
 from bench import Bench  # noqa: E402
 
 SIZE = workloads.SIZES["tiny"]
-COUNTING = workloads.program("wordcount", 1, "--mb", 2, timeout=60)
+TOUCHING = workloads.micro(SIZE, 1, 90)
 SLEEPING = workloads.Workload("sleep", 1, ("/bin/sleep", "1000"), timeout=3)
 
 
 class LinkThatDies(systems.NvmeOverFabrics):
-    """Swap over a link that is cut before the program starts: it cannot even be killed."""
+    """Swap over a link that is cut after the first phase: what reads then cannot be killed."""
 
     page_clusters = (0,)
+    left = 0        # so many times counters are read until the cut
 
     def settle(self, bed, page_cluster):
         super().settle(bed, page_cluster)
-        bed.memory.cut()
+        self.left = 2
+
+    def counted(self, bed):
+        """The counters were read."""
+        self.left -= 1
+        if self.left == 0:
+            bed.memory.cut()
 
 
-def test_hang(tmp_path):
-    args = argparse.Namespace(size="tiny", systems=[], shares=(25,), minutes=20, cpus=1,
+def test_hang(tmp_path, monkeypatch):
+    doomed, count = LinkThatDies(), counters.now
+
+    def now(bed, managed):
+        seen = count(bed, managed)
+        doomed.counted(bed)
+        return seen
+
+    monkeypatch.setattr(counters, "now", now)
+    args = argparse.Namespace(size="tiny", systems=[], shares=(50,), minutes=20, cpus=1,
                               output=str(tmp_path))
-    bench = Bench(args, SIZE, [SLEEPING, COUNTING._replace(timeout=25)])
-    bench.systems = [systems.NoLimit(), LinkThatDies(), systems.Zram()]
+    bench = Bench(args, SIZE, [SLEEPING, TOUCHING])
+    bench.systems = [systems.NoLimit(), doomed, systems.Zram()]
     bench.run()
     rows = results.load(bench.path)["runs"]
     found = {(row["system"], row["workload"]): row for row in rows}
 
     late = found["no limit", "sleep"]
     assert late["seconds"] is None and late["note"].startswith("hang: no end in 3 s")
-    assert found["no limit", "wordcount"]["seconds"] > 0
+    assert found["no limit", "seq_read"]["seconds"] > 0
     # Without a run to its end there is no share of its memory either.
     assert found["zram, page-cluster 0", "sleep"]["note"].startswith("not run")
 
-    dead = found["nvme-of, page-cluster 0", "wordcount"]
+    dead = found["nvme-of, page-cluster 0", "micro"]
     assert dead["seconds"] is None and dead["note"].startswith("hang"), dead
+    assert found["nvme-of, page-cluster 0", "first_touch"]["seconds"] > 0
     assert bench.boots == 2, "the hosts were booted again after it, and once only"
     for page_cluster in (0, 3):
-        after = found[f"zram, page-cluster {page_cluster}", "wordcount"]
+        after = found[f"zram, page-cluster {page_cluster}", "seq_read"]
         assert after["seconds"] > 0 and after["bytes_in"] > 0 and "WRONG" not in after["note"]
