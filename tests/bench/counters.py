@@ -10,7 +10,7 @@ PAGE = 4096
 TICKS = 100                 # USER_HZ
 # Of the line "cpu" of /proc/stat: all but idle and iowait.
 BUSY = (0, 1, 2, 5, 6)
-MANAGED = ("waits_for_line", "soft_faults", "checksum_errors")
+MANAGED = ("reads", "waits_for_line", "soft_faults", "fetch_retries", "checksum_errors")
 LINK = "/sys/class/net/eth0/statistics"
 
 
@@ -25,8 +25,10 @@ class Counted(NamedTuple):
     link_in: int
     link_out: int
     # Of splitkernel, otherwise 0.
+    reads: int = 0
     waits_for_line: int = 0
     soft_faults: int = 0
+    fetch_retries: int = 0
     checksum_errors: int = 0
 
     def since(self, before):
