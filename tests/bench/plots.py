@@ -2,6 +2,7 @@
 """Plots: slowdown against memory share, one curve a system, one file a workload."""
 
 import os
+import sys
 
 import systems
 from results import BASE, key
@@ -23,7 +24,8 @@ def draw(document, directory):
     try:
         import matplotlib       # pylint: disable=import-outside-toplevel
     except ImportError:
-        print("no plots: python3-matplotlib is not installed, tests/setup --bench")
+        print("no plots: python3-matplotlib is not installed, tests/setup --bench",
+              file=sys.stderr)
         return 0
     matplotlib.use("svg")
     drawn = 0

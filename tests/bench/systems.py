@@ -86,7 +86,7 @@ class Swap(System):
         bed.processor.run(["swapon", self.device], timeout=120)
 
     def stop(self, bed):
-        bed.processor.run(["swapoff", self.device], timeout=300)
+        bed.processor.run(["swapoff", self.device], timeout=60)
         self.unmake(bed)
 
 

@@ -74,8 +74,8 @@ def chosen(name):
     if name == "tiny":
         return size, [micro(size, 1, 300), program("wordcount", 1, "--mb", 2)]
     if name == "quick":
-        return size, [micro(size, 1, 240), micro(size, 4, 240),
-                      program("wordcount", 4, "--mb", 8, "--threads", 4, timeout=180)]
+        return size, [micro(size, 1, 150), micro(size, 4, 150),
+                      program("wordcount", 4, "--mb", 8, "--threads", 4, timeout=150)]
     return size, [
         micro(size, 1, 3600), micro(size, 4, 3600),
         program("quicksort", 1, "--mb", 64, timeout=3600),
