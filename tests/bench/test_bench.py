@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The parts of make bench that need no VM: records, tables, the workloads' results."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../cluster")]
 
+import counters  # noqa: E402
 import plots  # noqa: E402
 import results  # noqa: E402
 import systems  # noqa: E402
@@ -121,6 +123,45 @@ def test_curves(document):
     assert plots.curves(document["runs"]) == {
         "splitkernel": [(50, 1.5), (25, 2.5)],
         "InfiniSwap-style (our re-implementation), page-cluster 0": [(50, 4.5)]}
+
+
+class FakeHost:
+    """A host of which only counters are known; each reading finds them N times larger."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def read_file(self, path):
+        n = self.factor
+        return {"/proc/stat": f"cpu {100 * n} 0 {200 * n} 7777 88 0 {300 * n} 0 0 0\n",
+                "/proc/vmstat": f"pgfault 5\npswpin {10 * n}\npswpout {20 * n}\n",
+                f"{systems.GROUP}/memory.stat": f"anon 1\npgmajfault {3 * n}\n",
+                f"{counters.LINK}/rx_bytes": f"{1000 * n}\n",
+                f"{counters.LINK}/tx_bytes": f"{2000 * n}\n"}[path]
+
+    def run(self, _):
+        n = self.factor
+        pmon = {"misses": 4 * n, "prefetch_issued": 5 * n, "flushed_pages": 6 * n,
+                **{name: (7 + i) * n for i, name in enumerate(counters.MANAGED)}}
+        return argparse.Namespace(stdout=json.dumps({"modules": {"pmon": pmon}}))
+
+
+def count(managed):
+    """What was counted between two readings."""
+    one, two = (argparse.Namespace(processor=FakeHost(n), memory=FakeHost(n)) for n in (1, 3))
+    return counters.now(two, managed).since(counters.now(one, managed))
+
+
+def test_counters():
+    swap, ours = count(False), count(True)
+    assert (swap.major_faults, swap.bytes_in, swap.bytes_out) == (6, 20 * 4096, 40 * 4096)
+    assert (ours.major_faults, ours.bytes_in, ours.bytes_out) == (8, 18 * 4096, 12 * 4096)
+    for seen in (swap, ours):
+        assert (seen.link_in, seen.link_out) == (2000, 4000)
+        # Idle and iowait do not count.
+        assert seen.cpu_processor == seen.cpu_memory == 12.0
+    assert [getattr(ours, name) for name in counters.MANAGED] == [14, 16, 18, 20, 22]
+    assert not any(getattr(swap, name) for name in counters.MANAGED)
 
 
 @pytest.mark.parametrize("size", sorted(workloads.SIZES))
