@@ -120,12 +120,12 @@ def test_fork_never_shows_later_writes(cluster, host):
 
 
 def test_grants_revoked_under_pressure(cluster, host):
-    """Three programs that need almost all memory: grants go, contents stay."""
+    """Four programs of 3 MiB, two chunks each, of seven: grants go, contents stay."""
     for regex, reason in RXE_LINK_CUT:
         cluster.allow_log(regex, reason)        # a refused key resets the connection
     before = counters(cluster)
-    jobs = [host.spawn(tagged("512K", "pattern", "--mb", 4, "--ops", 2500, "--dontneed", 20))
-            for _ in range(3)]
+    jobs = [host.spawn(tagged("512K", "pattern", "--mb", 3, "--ops", 2500, "--dontneed", 20))
+            for _ in range(4)]
     for job in jobs:
         result = job.wait(900)
         assert result.status == 0 and summary(result)["bad"] == 0, result
