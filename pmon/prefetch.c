@@ -230,6 +230,19 @@ static bool window_add(struct window *window, struct pmon_space *space,
 	return true;
 }
 
+/* Downwards: neighbours at the home are to follow each other upwards. */
+static void window_reverse(struct window *window)
+{
+	unsigned int i, j;
+
+	for (i = 0, j = window->nr; i + 1 < j; i++) {
+		j--;
+		swap(window->line[i], window->line[j]);
+		swap(window->sge[i], window->sge[j]);
+		swap(window->body.addr[i], window->body.addr[j]);
+	}
+}
+
 /* Returns how many pages of the plan were looked at. */
 static unsigned int window_fill(struct window *window, struct pmon_space *space,
 				const struct pmon_plan *plan)
@@ -249,6 +262,8 @@ static unsigned int window_fill(struct window *window, struct pmon_space *space,
 			break;
 		window_add(window, space, index, entry, line);
 	}
+	if (plan->step < 0)
+		window_reverse(window);
 	return i;
 }
 
