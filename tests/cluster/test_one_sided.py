@@ -136,14 +136,19 @@ def test_grants_revoked_under_pressure(cluster, host):
 
 
 def test_waiting_awake(cluster, host):
-    """With spin_us far above what a fetch takes here."""
+    """With spin_us far above what a fetch takes here.
+
+    6.12's rxe works in a task of its own, for which the one CPU must be given up:
+    then nobody goes on spinning.
+    """
     host.write_file(f"{PARAMETERS}/spin_us", "1000000")
     try:
         before = counters(cluster)
         out = summary(host.run(tagged("1M", "scan", "--mb", 4, "--push-mb", 2, "--order",
                                       "touch"), timeout=300))
         assert out["bad"] == 0
-        assert since(cluster, before)[0]["waits_spun"] > 100
+        if cluster.kernel.version.startswith("6.1."):
+            assert since(cluster, before)[0]["waits_spun"] > 100
     finally:
         host.write_file(f"{PARAMETERS}/spin_us", "8")
 
