@@ -179,7 +179,7 @@ static void begin_io(struct pmon_line *line)
 }
 
 /* After the batch: was it stored, and may the line go? Returns lines freed. */
-static unsigned int end_io(struct pmon_line *line, struct pmon_copy copy, int err)
+static unsigned int end_io(struct pmon_line *line, int err)
 {
 	struct pmon_space *space = line->space;
 	void *entry = NULL;
@@ -188,13 +188,14 @@ static unsigned int end_io(struct pmon_line *line, struct pmon_copy copy, int er
 	if (err && READ_ONCE(space->lost))
 		entry = PMON_ENTRY_LOST;
 	else if (!err && !pmon_line_pinned(line))
-		entry = pmon_entry_remote(copy);
+		entry = PMON_ENTRY_STORED;
 
 	xa_lock_bh(&space->lines);
 	line->io = false;
 	detached = line->detached;
 	if (entry && !detached)
-		__xa_store(&space->lines, line->page->index, entry, GFP_NOWAIT);
+		__xa_store(&space->lines, line->page->index,
+			   pmon_line_entry(line, entry), GFP_NOWAIT);
 	xa_unlock_bh(&space->lines);
 
 	if (detached || entry)
@@ -204,7 +205,6 @@ static unsigned int end_io(struct pmon_line *line, struct pmon_copy copy, int er
 	} else {
 		/* A faulter came for it meanwhile: keep it, clean. */
 		line->remote = true;
-		line->copy = copy;
 	}
 	keep(line);
 	return 0;
@@ -230,7 +230,7 @@ static unsigned int flush_batch(struct pmon_flush *flush)
 	if (err && err != -EBUSY)
 		space->budget->refused = true;
 	for (i = 0; i < flush->nr; i++)
-		freed += end_io(flush->line[i], flush->copy[i], flush->err[i]);
+		freed += end_io(flush->line[i], flush->err[i]);
 	flush->nr = 0;
 	pmon_space_put(space);
 	return freed;

@@ -32,7 +32,7 @@ void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
 
 	flush->line[i] = line;
 	flush->sge[i] = sge;
-	flush->copy[i] = pmon_copy_of(crc);
+	flush->crc[i] = crc;
 	flush->err[i] = -EBUSY;
 }
 
@@ -82,8 +82,6 @@ static unsigned int write_build(struct pmon_flush *flush)
 			write = NULL;
 			continue;
 		}
-		flush->copy[i].location = flush->line[i]->copy.location;
-		flush->copy[i].in_place = true;
 		if (write && pmon_reach_follows(&reach, &before)) {
 			write->io.nr_local++;
 		} else {
@@ -151,7 +149,7 @@ static unsigned int request_build(struct pmon_flush *flush,
 		flush->body.page[n] = (struct mmon_flush_page){
 			.addr = cpu_to_le64((u64)line->page->index <<
 					    MMON_PAGE_SHIFT),
-			.crc = cpu_to_le32(flush->copy[i].crc),
+			.crc = cpu_to_le32(flush->crc[i]),
 		};
 		which[n] = i;
 		sge[n++] = flush->sge[i];
@@ -167,7 +165,7 @@ static void request_locate(struct pmon_flush *flush, const u8 *which,
 	u32 i, location, nr;
 
 	for (i = 0; i < n; i++) {
-		flush->copy[which[i]] = pmon_copy_of(flush->copy[which[i]].crc);
+		flush->line[which[i]]->copy = pmon_copy_of(0);
 		flush->err[which[i]] = 0;
 	}
 	if (len < sizeof(*reply))
@@ -182,8 +180,8 @@ static void request_locate(struct pmon_flush *flush, const u8 *which,
 		location = le32_to_cpu(reply->location[i]);
 		if (!location || location >> PMON_LOCATION_BITS)
 			continue;
-		flush->copy[which[i]].location = location;
-		flush->copy[which[i]].in_place = true;
+		flush->line[which[i]]->copy.location = location;
+		flush->line[which[i]]->copy.in_place = true;
 	}
 }
 
@@ -232,11 +230,11 @@ void pmon_flush_fail(struct pmon_flush *flush, int err)
  *
  * Context: process, stream_lock held; the pages are locked.
  * Return: 0: each page that is still attached is stored; else negative errno, and
- * flush->err tells of which.
+ * flush->err tells of which. line->copy tells of the copy of those that are.
  */
 int pmon_flush_send(struct pmon_flush *flush)
 {
-	unsigned int stored = write_in_place(flush);
+	unsigned int i, stored = write_in_place(flush);
 	int ret = 0;
 
 	lockdep_assert_held(&flush->space->stream_lock);
@@ -245,5 +243,12 @@ int pmon_flush_send(struct pmon_flush *flush)
 		ret = request_send(flush);
 	if (ret)
 		pmon_flush_fail(flush, ret);
+	/*
+	 * Not after stream_lock is dropped: a fork may have taken writing in place
+	 * back by then, and would be overruled.
+	 */
+	for (i = 0; i < flush->nr; i++)
+		if (!flush->err[i])
+			flush->line[i]->copy.crc = flush->crc[i];
 	return ret;
 }

@@ -100,11 +100,10 @@ static int fork_send(struct fork *fork)
 
 		if (!err) {
 			line->remote = true;
-			line->copy = flush->copy[i];
 			/* It is the child's as well from now on. */
 			line->copy.in_place = false;
 			err = fork_give(fork, line->page->index,
-					child_entry(flush->copy[i].crc));
+					child_entry(flush->crc[i]));
 		}
 		unlock_page(line->page);
 	}

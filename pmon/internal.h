@@ -32,8 +32,9 @@
  *         i_mmap_rwsem            (inside unmap_mapping_pages)
  *           page table locks
  *     space->changes.lock         change log and known ranges; no RPC inside
- *   Innermost spinlocks, none inside another: xa_lock of space->lines
- *   (bh: completions take it), budget->lru_lock, pool.lock, table locks.
+ *   Innermost spinlocks, none inside another: xa_lock of space->lines and of
+ *   space->grants (bh: completions take them), budget->lru_lock, pool.lock,
+ *   table locks.
  *
  * Who owns a line: on the free list the pool does. Between line_alloc() and
  * publication the allocating context does. Published and unlocked, the xarray
@@ -137,8 +138,9 @@ struct pmon_share {
  * @space: address space it is published in; written under the page lock
  * @sharers: further spaces it is published in (share.c); the page lock
  * @share: the first of them, which takes no allocation
- * @copy: of the copy at the home, if @remote; page lock. A fork takes @copy.in_place
- *	back without it, under xa_lock: what becomes an entry is read under that
+ * @copy: of the copy at the home, if @remote; page lock, and stream_lock for what a
+ *	flush changes. A fork takes @copy.in_place back under stream_lock and
+ *	xa_lock alone: what becomes an entry is read under xa_lock
  * @index: page number in the pool's region
  * @remote: the home holds a copy equal to the page unless it is dirty
  * @io: under xa_lock: the page lock is held by a transfer
@@ -560,7 +562,7 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
 /**
  * struct pmon_flush - one batch of dirty lines of one space
  * @line, @sge: what is stored: the lines' pages, or copies of them
- * @copy: crc when added; what is known of the copy at the home when sent
+ * @crc: of what is stored
  * @err: when sent: 0: stored; or why not
  * @write: transfers in place, @writing of them under way, and @written when none
  * @body, @reply: of the request for those that are not written in place
@@ -573,7 +575,7 @@ struct pmon_flush {
 	unsigned int nr;
 	struct pmon_line *line[MMON_FLUSH_MAX];
 	struct lite_sge sge[MMON_FLUSH_MAX];
-	struct pmon_copy copy[MMON_FLUSH_MAX];
+	u32 crc[MMON_FLUSH_MAX];
 	int err[MMON_FLUSH_MAX];
 	struct pmon_write {
 		struct lite_io io;

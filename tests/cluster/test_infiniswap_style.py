@@ -94,5 +94,6 @@ def test_data(cluster, host):
     # Those that are found lost go to the disk. Which are, depends on which transfer
     # was refused: one beside it fails with the connection and tells nothing.
     write(host, "fourth")
+    before = counters(host)
     assert same(host, "fourth")
     assert counters(host)["disk_reads"] > before["disk_reads"]
