@@ -181,28 +181,30 @@ bool pmon_changes_known(struct pmon_changes *changes, pgoff_t index,
 /*
  * pmon_changes_know - pages of [@first, @last] may be sent from now on
  *
+ * @first, @last: narrowed to the range around @index that is known now
+ *
  * Called with the whole VMA around a first fault at @index, so that growth costs
  * one report. Only the unknown gap around @index is stored: what is SYNCED must
  * stay so, for UNMAP and DISCARD are sent for such ranges only.
  */
 void pmon_changes_know(struct pmon_changes *changes, pgoff_t index,
-		       pgoff_t first, pgoff_t last)
+		       pgoff_t *first, pgoff_t *last)
 {
 	MA_STATE(mas, &changes->known, index, index);
+	bool known;
 
 	mutex_lock(&changes->lock);
 	rcu_read_lock();
-	if (mas_walk(&mas)) {
-		/* Another fault was faster. */
-		rcu_read_unlock();
-		mutex_unlock(&changes->lock);
-		return;
-	}
-	first = max(first, mas.index);
-	last = min(last, mas.last);
+	/* Another fault may have been faster. */
+	known = mas_walk(&mas);
+	/* On the other side of a gap's end there may be another gap. */
+	*first = max(*first, mas.index);
+	*last = min(*last, mas.last);
 	rcu_read_unlock();
-	known_store(changes, first, last, KNOWN_PENDING);
-	changes->pending++;
+	if (!known) {
+		known_store(changes, *first, *last, KNOWN_PENDING);
+		changes->pending++;
+	}
 	mutex_unlock(&changes->lock);
 }
 

@@ -326,7 +326,7 @@ static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
 	first = vma->vm_start >> PAGE_SHIFT;
 	last = (vma->vm_end >> PAGE_SHIFT) - 1;
 	if (!pmon_changes_known(changes, vmf->pgoff, &first, &last))
-		pmon_changes_know(changes, vmf->pgoff, first, last);
+		pmon_changes_know(changes, vmf->pgoff, &first, &last);
 	backing = pmon_backing_find(space, vmf->pgoff, &first, &last);
 	if (backing)
 		return fault_file(vmf, space, backing);

@@ -319,7 +319,7 @@ struct pmon_clone {
 void pmon_changes_init(struct pmon_changes *changes);
 void pmon_changes_destroy(struct pmon_changes *changes);
 void pmon_changes_know(struct pmon_changes *changes, pgoff_t index,
-		       pgoff_t first, pgoff_t last);
+		       pgoff_t *first, pgoff_t *last);
 void pmon_changes_unmap(struct pmon_changes *changes, pgoff_t first, pgoff_t last);
 void pmon_changes_discard(struct pmon_changes *changes, pgoff_t first,
 			  pgoff_t last);
