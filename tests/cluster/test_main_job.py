@@ -249,7 +249,7 @@ def test_bash_pipelines(cluster):
 
 
 def test_gcc(cluster):
-    """gcc builds one of our own programs; the assembly is the same."""
+    """gcc builds one of our own programs, not optimized (docs/testing.md: where the emulator errs)."""
     source = os.path.join(REPO, "tests/cluster/programs/pattern.c")
-    text = both_ways(cluster, 6, f"gcc -O2 -std=gnu11 -pthread -S -o - {source} | sha1sum")
+    text = both_ways(cluster, 4, f"gcc -O0 -std=gnu11 -pthread -S -o - {source} | sha1sum")
     assert len(text.split()[0]) == 40
