@@ -2,7 +2,7 @@
 /*
  * restart - does the machine restart instructions as it should?
  *
- * QEMU's TCG (7.2 and 10.0.2 at least) does not: of "test %eax,%eax; setg (memory)"
+ * QEMU's TCG (7.2) does not: of "test %eax,%eax; setg (memory)"
  * the setg destroys what the flags are computed from before it stores. If the store
  * faults, the flags that the kernel sees, and the instruction starts again with, are
  * wrong, and so is what it stores. A program whose memory comes and goes suffers
