@@ -3,7 +3,6 @@
  * shadow - a process that does what it likes to its memory, against a shadow of it
  *
  *   shadow [--seed N] [--ops N] [--pages N] [--threads T] [--forks PERMILLE]
- *          [--moves 0|1]
  *
  * Each thread has a window of N pages, and the first thread the heap as well. It
  * writes, by stores and by system calls, drops, unmaps, moves, protects and maps
@@ -33,10 +32,9 @@
 #define HEAP_PAGES	512UL
 
 static struct {
-	unsigned long ops, pages, threads, forks, moves;
+	unsigned long ops, pages, threads, forks;
 	uint64_t seed;
-} opt = { .ops = 20000, .pages = 1024, .threads = 1, .forks = 2, .moves = 1,
-	  .seed = 1 };
+} opt = { .ops = 20000, .pages = 1024, .threads = 1, .forks = 2, .seed = 1 };
 
 struct window {
 	uint64_t random;
@@ -88,17 +86,16 @@ static void show(struct window *w, const char *what, const unsigned char *got,
 	fflush(stdout);
 }
 
-static bool check(struct window *w, const char *what, unsigned char *got,
+static void check(struct window *w, const char *what, unsigned char *got,
 		  const unsigned char *want, unsigned long size)
 {
 	atomic_fetch_add(&total->checked, 1);
 	if (!memcmp(got, want, size))
-		return true;
+		return;
 	if (atomic_fetch_add(&total->bad, 1) < BAD_SHOWN)
 		show(w, what, got, want, size);
 	/* Once is enough. */
 	memcpy(got, want, size);
-	return false;
 }
 
 static void check_all(struct window *w)
@@ -306,7 +303,7 @@ static void op_move(struct window *w)
 	struct span from = any_span(w), to = any_span(w);
 	void *at;
 
-	if (to.page + from.nr > opt.pages || !opt.moves ||
+	if (to.page + from.nr > opt.pages ||
 	    (from.page < to.page + from.nr && to.page < from.page + from.nr))
 		return;
 	at = mremap(from.at, from.size, from.size,
@@ -353,7 +350,7 @@ static void op_heap(struct window *w)
 }
 
 #ifdef __x86_64__
-/* All vector registers there are, across touches of three pages. */
+/* Half of the vector registers, across touches of three pages. */
 static void op_vector(struct window *w)
 {
 	unsigned char before[256], after[256];
@@ -375,7 +372,7 @@ static void op_vector(struct window *w)
 		     "vmovdqu %%ymm14, 192(%1)\n\tvmovdqu %%ymm15, 224(%1)\n\t"
 		     "vzeroupper"
 		     : : "r"(before), "r"(after), "r"(a.at), "r"(b.at), "r"(c.at)
-		     : "memory", "rax", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+		     : "memory", "cc", "rax", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
 		       "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
 		       "xmm12", "xmm13", "xmm14", "xmm15");
 	check(w, "vector registers", after, before, sizeof(after));
@@ -389,6 +386,24 @@ static void op_vector(struct window *w)
 
 static void run(struct window *w, unsigned long ops);
 
+static void child_ended(int status)
+{
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return;
+	printf("bad: a child ended with %#x\n", status);
+	fflush(stdout);
+	atomic_fetch_add(&total->bad, 1);
+}
+
+/* What was found is counted only when all have ended. */
+static void wait_for_children(void)
+{
+	int status;
+
+	while (wait(&status) > 0)
+		child_ended(status);
+}
+
 /* Both go on; the child with a shadow of its own. */
 static void op_fork(struct window *w)
 {
@@ -399,11 +414,8 @@ static void op_fork(struct window *w)
 
 	if (w->child > 1)
 		return;
-	if (running && waitpid(running, &status, 0) == running &&
-	    (!WIFEXITED(status) || WEXITSTATUS(status))) {
-		printf("bad: a child ended with %#x\n", status);
-		atomic_fetch_add(&total->bad, 1);
-	}
+	if (running && waitpid(running, &status, 0) == running)
+		child_ended(status);
 	child.shadow = map_shared(opt.pages * PAGE);
 	memcpy(child.shadow, w->shadow, opt.pages * PAGE);
 	child.heap_shadow = map_shared(HEAP_PAGES * PAGE);
@@ -422,6 +434,7 @@ static void op_fork(struct window *w)
 		run(&child, 20 + below(&child, 100));
 		if (below(&child, 2))
 			check_all(&child);
+		wait_for_children();
 		_exit(0);
 	}
 	running = pid;
@@ -522,7 +535,6 @@ static void options(int argc, char **argv)
 		{ "pages", required_argument, NULL, 'p' },
 		{ "threads", required_argument, NULL, 't' },
 		{ "forks", required_argument, NULL, 'f' },
-		{ "moves", required_argument, NULL, 'm' },
 		{ }
 	};
 	int c;
@@ -543,9 +555,6 @@ static void options(int argc, char **argv)
 			break;
 		case 'f':
 			opt.forks = number("forks", optarg, 0, 1000);
-			break;
-		case 'm':
-			opt.moves = number("moves", optarg, 0, 1);
 			break;
 		default:
 			exit(EXIT_TROUBLE);
@@ -573,8 +582,7 @@ int main(int argc, char **argv)
 	thread(&windows[0]);
 	for (i = 1; i < opt.threads; i++)
 		pthread_join(threads[i], NULL);
-	while (wait(NULL) > 0)
-		;
+	wait_for_children();
 	bad = atomic_load(&total->bad);
 	/* printf() may want the heap, which is somebody's. */
 	dprintf(1, "{\"program\":\"shadow\",\"seed\":%llu,\"ops\":%lu,\"checked\":%lu,\"bad\":%lu,\"ms\":%llu}\n",
