@@ -181,17 +181,30 @@ int lite_conn_post(struct lite_conn *conn, struct ib_send_wr *wr)
 	return err;
 }
 
+/*
+ * Immediate data alone: a SEND, not a WRITE of no bytes. After a WRITE of no
+ * bytes rxe of 6.12 takes the next READ that it must answer again for one of no
+ * bytes (read_reply() looks at qp->resp.length), warns, and refuses it, which
+ * ends the connection: just when packets are lost and heartbeats are sent.
+ */
+static void conn_init_imm(struct lite_conn *conn, struct ib_send_wr *wr,
+			  u32 kind, struct ib_cqe *cqe)
+{
+	*wr = (struct ib_send_wr) {
+		.opcode = IB_WR_SEND_WITH_IMM,
+		.send_flags = IB_SEND_SIGNALED,
+		.wr_cqe = cqe,
+		.ex.imm_data = cpu_to_be32(wire_imm(kind, conn->epoch, 0)),
+	};
+}
+
 /* lite_conn_post_imm - send immediate data alone; @cqe reports completion */
 int lite_conn_post_imm(struct lite_conn *conn, u32 kind, struct ib_cqe *cqe)
 {
-	struct ib_rdma_wr wr = {
-		.wr.opcode = IB_WR_RDMA_WRITE_WITH_IMM,
-		.wr.send_flags = IB_SEND_SIGNALED,
-	};
+	struct ib_send_wr wr;
 
-	wr.wr.wr_cqe = cqe;
-	wr.wr.ex.imm_data = cpu_to_be32(wire_imm(kind, conn->epoch, 0));
-	return lite_conn_post(conn, &wr.wr);
+	conn_init_imm(conn, &wr, kind, cqe);
+	return lite_conn_post(conn, &wr);
 }
 
 /* lite_conn_send_hello - SEND @len bytes of page 1 of the hello buffer */
@@ -239,18 +252,12 @@ static void conn_goodbye_done(struct ib_cq *cq, struct ib_wc *wc)
  */
 void lite_conn_goodbye(struct lite_conn *conn)
 {
-	struct ib_rdma_wr wr = {
-		.wr.opcode = IB_WR_RDMA_WRITE_WITH_IMM,
-		.wr.send_flags = IB_SEND_SIGNALED,
-		.wr.wr_cqe = &conn->goodbye_cqe,
-		.wr.ex.imm_data = cpu_to_be32(wire_imm(WIRE_GOODBYE,
-						       conn->epoch, 0)),
-	};
+	struct ib_send_wr wr;
 	bool posted;
 
+	conn_init_imm(conn, &wr, WIRE_GOODBYE, &conn->goodbye_cqe);
 	spin_lock_bh(&conn->lock);
-	posted = lite_conn_live(conn) &&
-		 !ib_post_send(conn->qp, &wr.wr, NULL);
+	posted = lite_conn_live(conn) && !ib_post_send(conn->qp, &wr, NULL);
 	spin_unlock_bh(&conn->lock);
 	if (!posted)
 		complete_all(&conn->goodbye_done);
@@ -265,7 +272,7 @@ static int conn_post_recv(struct lite_conn *conn)
 	return ib_post_recv(conn->qp, &wr, NULL);
 }
 
-/* A write with immediate has arrived: request, reply or heartbeat. */
+/* Immediate data have arrived: request, reply, heartbeat or goodbye. */
 static void conn_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct lite_conn *conn = container_of(wc->wr_cqe, struct lite_conn,
@@ -276,9 +283,8 @@ static void conn_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 		lite_conn_fail(conn, ib_wc_status_msg(wc->status));
 		return;
 	}
-	if (unlikely(!(wc->wc_flags & IB_WC_WITH_IMM) ||
-		     wc->opcode != IB_WC_RECV_RDMA_WITH_IMM)) {
-		lite_conn_malformed(conn, "not a write with immediate");
+	if (unlikely(!(wc->wc_flags & IB_WC_WITH_IMM))) {
+		lite_conn_malformed(conn, "no immediate data");
 		return;
 	}
 	/* The receive is replaced before the answer: credits never run out. */

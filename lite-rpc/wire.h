@@ -49,7 +49,7 @@ enum wire_lane {
 
 /* ---- immediate data: kind(4) | epoch(4) | slot(24) ----------------------- */
 
-/* enum wire_kind - what a write with immediate means
+/* enum wire_kind - what immediate data mean
  * @WIRE_REQUEST: a request lies in ring slot i
  * @WIRE_REPLY: a reply lies in reply slot i
  * @WIRE_DIRECT_OK: the one direct page of slot i was placed, status 0

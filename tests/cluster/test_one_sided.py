@@ -17,7 +17,9 @@ PARAMETERS = "/sys/module/pmon/parameters"
 
 @pytest.fixture(scope="module", name="cluster")
 def two_hosts():
-    with Cluster(memory_mb=MEMORY_MB, excache_mb=16) as cluster:
+    # Heartbeats well within the 0.8 s after which rxe gives a connection up.
+    with Cluster(memory_mb=MEMORY_MB, excache_mb=16,
+                 lite_rpc_params={"heartbeat_ms": 200}) as cluster:
         yield cluster
 
 
@@ -151,6 +153,25 @@ def test_waiting_awake(cluster, host):
             assert since(cluster, before)[0]["waits_spun"] > 100
     finally:
         host.write_file(f"{PARAMETERS}/spin_us", "8")
+
+
+def test_reads_asked_for_again_after_a_heartbeat(cluster, host):
+    """The memory host is not heard for a moment, but hears.
+
+    It is asked for the same READs again, with heartbeats in between; rxe of 6.12
+    must not take them for READs of nothing.
+    """
+    for regex, reason in RXE_LINK_CUT:
+        cluster.allow_log(regex, reason)
+    process = host.spawn(tagged("1M", "pattern", "--threads", 4, "--mb", 6, "--seconds", 20))
+    for _ in range(8):
+        time.sleep(1)
+        assert process.poll() is None, process.output("err")
+        cluster.memory_hosts[0].cut("tx")
+        time.sleep(0.6)
+        cluster.memory_hosts[0].restore()
+    result = process.wait(600)
+    assert result.status == 0 and summary(result)["bad"] == 0, result
 
 
 @pytest.mark.parametrize("times", [20 if LONG else 3])
