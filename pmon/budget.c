@@ -6,13 +6,15 @@
  * charged to it belong to such a space (or to a transfer that holds one), so a
  * budget with no reference has no lines and its evictor nothing to do.
  */
-#include <linux/log2.h>
 #include <linux/slab.h>
 
 #include "internal.h"
 
 /* Fewer lines than this, and one fault's worth of pages might not fit. */
 #define BUDGET_MIN_LINES	64
+
+/* The evictor runs so often without anybody's being short, and keeps less free. */
+#define CALM			64
 
 static DEFINE_SPINLOCK(budgets_lock);
 static LIST_HEAD(budgets);
@@ -42,10 +44,9 @@ struct pmon_budget *pmon_budget_create(unsigned long limit)
 	}
 	kref_init(&budget->ref);
 	budget->limit = limit;
-	budget->low = clamp(limit / 16, 8UL, 1024UL);
-	budget->high = 2 * budget->low;
-	/* 512 was best of 64..4096 when measured; a small cache has less to age. */
-	budget->age_chunk = clamp(rounddown_pow_of_two(limit / 8), 8UL, 512UL);
+	budget->low_min = clamp(limit / 64, 8UL, 256UL);
+	budget->low_max = clamp(limit / 16, 8UL, 1024UL);
+	budget->low = budget->low_min;
 	spin_lock_init(&budget->lru_lock);
 	pmon_order_init(&budget->order);
 	init_waitqueue_head(&budget->free_wait);
@@ -93,6 +94,31 @@ void pmon_budget_put(struct pmon_budget *budget)
 	kref_put(&budget->ref, budget_release);
 }
 
+/*
+ * pmon_budget_short - somebody found no free line
+ *
+ * Free lines are lines that do not cache: no more than are needed are kept, and
+ * how many that is depends on how fast they are taken and come back.
+ */
+void pmon_budget_short(struct pmon_budget *budget)
+{
+	WRITE_ONCE(budget->low,
+		   min(2 * pmon_budget_low(budget), budget->low_max));
+	WRITE_ONCE(budget->calm, 0);
+}
+
+/* pmon_budget_calm - the evictor has made room, and nobody was short of it */
+void pmon_budget_calm(struct pmon_budget *budget)
+{
+	unsigned long low = pmon_budget_low(budget);
+
+	WRITE_ONCE(budget->calm, budget->calm + 1);
+	if (budget->calm < CALM || low == budget->low_min)
+		return;
+	WRITE_ONCE(budget->low, max(low - low / 4, budget->low_min));
+	WRITE_ONCE(budget->calm, 0);
+}
+
 /* pmon_budget_insert - (re)insert as the youngest line */
 void pmon_budget_insert(struct pmon_budget *budget, struct pmon_line *line)
 {
@@ -129,7 +155,7 @@ void pmon_budget_need_lines(struct pmon_budget *budget)
 {
 	struct pmon_budget *other, *largest = budget;
 
-	if (READ_ONCE(budget->used) + budget->high > budget->limit) {
+	if (READ_ONCE(budget->used) + pmon_budget_high(budget) > budget->limit) {
 		queue_work(pmon_wq, &budget->evict_work);
 		return;
 	}

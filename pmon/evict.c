@@ -3,21 +3,18 @@
  * Eviction: one work item for each budget keeps free lines between two
  * watermarks, so that a fault normally finds one.
  *
- * A round takes lines whose turn it is (order.h) and that it can lock, unmaps
- * them (no mmap_lock is needed for that: unmap_mapping_pages() walks the
- * mapping), and then each is
- *   accessed	kept (LRU: at the young end; SIEVE: where it is; FIFO: not at all)
+ * A round takes lines whose turn it is (order.h) and that it can lock, and looks
+ * which of them were touched since the last look (young.c). The others are
+ * unmapped, runs of neighbours at a time (no mmap_lock is needed for that:
+ * unmap_mapping_pages() walks the mapping). Then each is
+ *   touched	kept (LRU: at the young end; SIEVE: where it is; FIFO: not at all)
  *   pinned	(someone holds the page) kept likewise,
  *   clean	freed, its entry becomes "stored at home" or absent,
  *   dirty	sent to its home with others of its space, then freed.
  *
- * Accessed bits: a module cannot read them, but unmapping a page whose PTE is
- * young sets PG_referenced, provided that it was clear; the fault path clears
- * it. LRU and SIEVE unmap aligned chunks of up to 512 pages at once, one TLB
- * flush for all; what is touched again costs a soft fault, what is not is
- * unmapped already when its turn comes. The access that brought a page in
- * counts as one: a module cannot map a page old. FIFO unmaps exactly the
- * victims, runs of neighbours at a time.
+ * What is touched between look and unmapping is seen as well: unmapping a page
+ * whose entry is young sets PG_referenced, provided that it was clear; the fault
+ * path clears it. The access that brought a page in counts as one.
  *
  * A line shared after a fork goes to the next sharer instead of the free list.
  *
@@ -34,7 +31,7 @@
 #define STALL_ROUNDS	100		/* of refused flushes: give up */
 #define PIN_ROUNDS	1500		/* of nothing but pinned lines: the same */
 
-static enum pmon_policy policy = PMON_LRU;
+static enum pmon_policy policy = PMON_SIEVE;
 
 static const char *const policy_names[PMON_NR_POLICIES] = {
 	[PMON_FIFO] = "fifo",
@@ -81,7 +78,7 @@ static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 	struct pmon_line *line;
 
 	/* No more than are wanted: a small budget is not emptied at one go. */
-	max = min_t(unsigned long, EVICT_BATCH, budget->high);
+	max = min_t(unsigned long, EVICT_BATCH, pmon_budget_high(budget));
 	batch->nr = 0;
 	spin_lock_bh(&budget->lru_lock);
 	entry = pmon_order_first(&budget->order, now);
@@ -107,27 +104,48 @@ static void unmap(struct pmon_space *space, pgoff_t first, pgoff_t nr)
 	pmon_count(unmap_calls);
 }
 
-static void batch_unmap(struct pmon_budget *budget, struct batch *batch)
+/* What was touched is marked referenced. */
+static void batch_look(struct batch *batch)
 {
-	unsigned int i, run;
+	struct pmon_young young;
+	unsigned int i;
 
-	for (i = 0; i < batch->nr; i += run) {
-		struct pmon_line *line = batch->line[i];
+	if (!batch->nr || pmon_policy_now() == PMON_FIFO)
+		return;
+	pmon_young_begin(&young, batch->line[0]->space);
+	for (i = 0; i < batch->nr; i++) {
+		struct page *page = batch->line[i]->page;
 
-		run = 1;
-		if (!page_mapped(line->page))
+		if (page_mapped(page) && pmon_young_test(&young, batch->line[i]))
+			folio_set_referenced(page_folio(page));
+	}
+	pmon_young_end(&young);
+}
+
+/* Those that are to go: one unmapping, with one TLB flush, for each run. */
+static void batch_unmap(struct batch *batch, bool all)
+{
+	struct pmon_line *victim[EVICT_BATCH];
+	unsigned int i, at, run, nr = 0;
+
+	/* Sorted as they come: mostly they are in order. */
+	for (i = 0; i < batch->nr; i++) {
+		struct page *page = batch->line[i]->page;
+
+		if (!page_mapped(page) || (!all && PageReferenced(page)))
 			continue;
-		if (pmon_policy_now() != PMON_FIFO) {
-			unmap(line->space,
-			      round_down(line->page->index, budget->age_chunk),
-			      budget->age_chunk);
-			continue;
-		}
-		while (i + run < batch->nr &&
-		       batch->line[i + run]->page->index ==
-		       line->page->index + run)
-			run++;
-		unmap(line->space, line->page->index, run);
+		for (at = nr++; at && victim[at - 1]->page->index > page->index;
+		     at--)
+			victim[at] = victim[at - 1];
+		victim[at] = batch->line[i];
+	}
+	for (i = 0; i < nr; i += run) {
+		pgoff_t first = victim[i]->page->index;
+
+		for (run = 1; i + run < nr; run++)
+			if (victim[i + run]->page->index != first + run)
+				break;
+		unmap(victim[i]->space, first, run);
 	}
 }
 
@@ -318,7 +336,9 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 	unsigned int i, freed = 0;
 
 	batch_lock(budget, &batch);
-	batch_unmap(budget, &batch);
+	if (!force)
+		batch_look(&batch);
+	batch_unmap(&batch, force || pmon_policy_now() == PMON_FIFO);
 	budget->refused = false;
 	budget->pinned = 0;
 	for (i = 0; i < batch.nr; i++) {
@@ -339,8 +359,9 @@ static bool needs_lines(struct pmon_budget *budget)
 {
 	if (!READ_ONCE(budget->used))
 		return false;
-	return budget->limit - READ_ONCE(budget->used) < budget->high ||
-	       pmon_pool_free() < min(budget->high, pmon_pool_total() / 8);
+	return budget->limit - READ_ONCE(budget->used) < pmon_budget_high(budget) ||
+	       pmon_pool_free() < min(pmon_budget_high(budget),
+				      pmon_pool_total() / 8);
 }
 
 /* pmon_evict_work - bring a budget above its high watermark */
@@ -382,4 +403,5 @@ void pmon_evict_work(struct work_struct *work)
 		}
 		msleep(IDLE_MS);
 	}
+	pmon_budget_calm(budget);
 }

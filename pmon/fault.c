@@ -74,6 +74,7 @@ static vm_fault_t wait_for_line(struct vm_fault *vmf, struct pmon_space *space)
 	struct pmon_budget *budget = space->budget;
 
 	pmon_count(waits_for_line);
+	pmon_budget_short(budget);
 	switch (READ_ONCE(budget->stalled)) {
 	case PMON_STALL_REFUSED:
 		return fault_sigbus(vmf, space, "no memory host takes dirty pages");

@@ -238,9 +238,11 @@ struct pmon_flush;
  * struct pmon_budget - what the processes of one `vnode run` share
  * @used: lines charged; pool.lock
  * @limit: lines it may hold
- * @low, @high: the evictor starts below @low free lines, stops at @high
+ * @low: the evictor starts below so many free lines, stops at twice as many;
+ *	grows to @low_max when lines are short, shrinks to @low_min. Without a
+ *	lock: it is a guess
+ * @calm: times the evictor ran since @low changed
  * @order: in which lines are replaced; @lru_lock
- * @age_chunk: pages that LRU unmaps at once, a power of two
  * @locked: lines that mlock() holds
  * @free_wait: faults waiting for a line
  * @stalled: why the evictor has made no room for a long time
@@ -252,8 +254,9 @@ struct pmon_budget {
 	struct list_head entry;
 	unsigned long limit;
 	unsigned long low;
-	unsigned long high;
-	unsigned long age_chunk;
+	unsigned long low_min;
+	unsigned long low_max;
+	unsigned int calm;
 	unsigned long used;
 	unsigned long peak;
 	spinlock_t lru_lock;		/* protects order and its lines' entry */
@@ -276,6 +279,18 @@ void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line *line);
 void pmon_budget_unlink(struct pmon_line *line);
 void pmon_budget_need_lines(struct pmon_budget *budget);
 bool pmon_budget_may_alloc(struct pmon_budget *budget);
+void pmon_budget_short(struct pmon_budget *budget);
+void pmon_budget_calm(struct pmon_budget *budget);
+
+static inline unsigned long pmon_budget_low(const struct pmon_budget *budget)
+{
+	return READ_ONCE(budget->low);
+}
+
+static inline unsigned long pmon_budget_high(const struct pmon_budget *budget)
+{
+	return 2 * pmon_budget_low(budget);
+}
 
 /* ---- evict.c --------------------------------------------------------------- */
 
@@ -283,6 +298,18 @@ void pmon_evict_work(struct work_struct *work);
 enum pmon_policy pmon_policy_now(void);
 int pmon_policy_set(const char *name);
 const char *pmon_policy_name(void);
+
+/* ---- young.c --------------------------------------------------------------- */
+
+/** struct pmon_young - looking at lines of one space; nobody else's business */
+struct pmon_young {
+	struct address_space *mapping;
+	struct vm_area_struct *vma;
+};
+
+void pmon_young_begin(struct pmon_young *young, struct pmon_space *space);
+bool pmon_young_test(struct pmon_young *young, struct pmon_line *line);
+void pmon_young_end(struct pmon_young *young);
 
 /* ---- changes.c: what the home has yet to be told ----------------------------- */
 

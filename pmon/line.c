@@ -124,7 +124,7 @@ struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
 	drop_poisoned();
 	if (budget->used < budget->limit && pool.nr_free)
 		line = take_line(budget);
-	low = lines_below(budget, budget->low, 16);
+	low = lines_below(budget, pmon_budget_low(budget), 16);
 	spin_unlock_bh(&pool.lock);
 	if (low)
 		pmon_budget_need_lines(budget);
@@ -137,7 +137,7 @@ struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
  */
 unsigned long pmon_budget_spare(struct pmon_budget *budget)
 {
-	unsigned long reserve = budget->low / 4;
+	unsigned long reserve = pmon_budget_low(budget) / 4;
 	unsigned long used = READ_ONCE(budget->used) + reserve;
 	unsigned long nr_free = READ_ONCE(pool.nr_free);
 
@@ -165,7 +165,7 @@ struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget)
 	    trylock_page(list_first_entry(&pool.free, struct pmon_line,
 					  entry)->page))
 		line = take_line(budget);
-	low = lines_below(budget, budget->high, 8);
+	low = lines_below(budget, pmon_budget_high(budget), 8);
 	spin_unlock_bh(&pool.lock);
 	if (low)
 		pmon_budget_need_lines(budget);

@@ -363,6 +363,7 @@ static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
 			window_put(window);
 	} else {
 		pmon_count(prefetch_skips);
+		pmon_budget_short(space->budget);
 	}
 	pmon_stride_done(stride, plan, covered, fetched);
 }

@@ -84,6 +84,11 @@
 #define SK_ASM_FUNC_ALIGN	ASM_FUNC_ALIGN
 #endif
 
+/* x86 has ptep_test_and_clear_young() out of line, and does not export it. */
+#define sk_pte_test_and_clear_young(ptep)	\
+	(pte_young(ptep_get(ptep)) &&		\
+	 test_and_clear_bit(_PAGE_BIT_ACCESSED, (unsigned long *)&(ptep)->pte))
+
 /* Shadow stacks came in 6.6, memory that may be dropped in 6.11. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 #define SK_VM_SHADOW_STACK	0UL
