@@ -9,11 +9,11 @@
  * them one-sided. A frame that another space has as well is not told of: it must
  * not be written in place.
  */
-#include <linux/crc32c.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 
 #include "internal.h"
+#include "mmon_checksum.h"
 
 static unsigned long index_of(const struct mmon_flush_in *in, u32 i)
 {
@@ -58,7 +58,7 @@ static int fill(struct mmon *m, const struct mmon_flush_in *in,
 	for (i = 0; i < in->nr; i++) {
 		data = mmon_frame_data(&m->pool, fresh[i]);
 		memcpy(data, in->payload + i * MMON_PAGE_SIZE, MMON_PAGE_SIZE);
-		if (crc32c(~0, data, MMON_PAGE_SIZE) != in->crc[i])
+		if (mmon_checksum(in->checksum, data) != in->sum[i])
 			return -EILSEQ;
 	}
 	return 0;

@@ -360,7 +360,8 @@ struct mmon_flush_in {
 	u64 seq;
 	u32 nr;
 	u64 addr[MMON_FLUSH_MAX];
-	u32 crc[MMON_FLUSH_MAX];
+	u32 sum[MMON_FLUSH_MAX];
+	u32 checksum;
 	const u8 *payload;
 };
 

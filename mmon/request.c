@@ -80,7 +80,7 @@ static int decode_flush_page(struct mmon_flush_in *in, u32 i,
 	u32 j;
 
 	in->addr[i] = le64_to_cpu(page->addr);
-	in->crc[i] = le32_to_cpu(page->crc);
+	in->sum[i] = le32_to_cpu(page->sum);
 	if (page->reserved || !page_valid(in->addr[i]))
 		return -EBADMSG;
 	for (j = 0; j < i; j++)
@@ -101,7 +101,9 @@ static int req_flush(struct mmon *m, const struct lite_request *req,
 	if (req->body_len < sizeof(*msg) || req->nr_direct)
 		return -EBADMSG;
 	in.nr = le32_to_cpu(msg->nr);
-	if (!in.nr || in.nr > MMON_FLUSH_MAX || msg->reserved || !msg->seq ||
+	in.checksum = le32_to_cpu(msg->checksum);
+	if (!in.nr || in.nr > MMON_FLUSH_MAX ||
+	    in.checksum >= MMON_NR_CHECKSUMS || !msg->seq ||
 	    req->body_len != sizeof(*msg) + in.nr * sizeof(*page) ||
 	    req->payload_len != in.nr * MMON_PAGE_SIZE)
 		return -EBADMSG;

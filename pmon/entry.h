@@ -9,7 +9,7 @@
  *	bit 0		1: stored at the home; 0: one of the constants below
  *	bit 1		it may be written there in place
  *	bits 2-29	location as in struct mmon_flush_reply; 0: not known
- *	bits 30-61	crc32c of the page
+ *	bits 30-61	checksum of the page
  */
 #ifndef PMON_ENTRY_H
 #define PMON_ENTRY_H
@@ -30,20 +30,20 @@
 
 /**
  * struct pmon_copy - what is known of the home's copy of a page
- * @crc: crc32c, seed ~0, not inverted
+ * @sum: checksum of the page (checksum.c)
  * @location: frame there + 1; 0: only its home knows
  * @in_place: the frame may be overwritten with the page's next content: since it
  *	was granted no fork has promised it to a child
  */
 struct pmon_copy {
-	u32 crc;
+	u32 sum;
 	u32 location;
 	bool in_place;
 };
 
 static inline void *pmon_entry_remote(struct pmon_copy copy)
 {
-	return xa_mk_value((unsigned long)copy.crc << 30 |
+	return xa_mk_value((unsigned long)copy.sum << 30 |
 			   (unsigned long)copy.location << 2 |
 			   (unsigned long)copy.in_place << 1 | 1);
 }
@@ -58,16 +58,16 @@ static inline struct pmon_copy pmon_entry_copy(void *entry)
 	unsigned long value = xa_to_value(entry);
 
 	return (struct pmon_copy){
-		.crc = value >> 30,
+		.sum = value >> 30,
 		.location = (value >> 2) & ((1u << PMON_LOCATION_BITS) - 1),
 		.in_place = value & 2,
 	};
 }
 
 /* A copy with the same content of which nothing else is known. */
-static inline struct pmon_copy pmon_copy_of(u32 crc)
+static inline struct pmon_copy pmon_copy_of(u32 sum)
 {
-	return (struct pmon_copy){ .crc = crc };
+	return (struct pmon_copy){ .sum = sum };
 }
 
 #endif /* PMON_ENTRY_H */

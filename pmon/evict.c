@@ -264,7 +264,7 @@ static void flush_line(struct pmon_flush *flush, struct pmon_line *line)
 	begin_io(line);
 	ClearPageDirty(line->page);
 	pmon_flush_add(flush, line, pmon_line_sge(line),
-		       pmon_page_crc(line->page));
+		       pmon_page_sum(line->page));
 }
 
 /* One locked, unmapped line. Returns how many lines became free. */

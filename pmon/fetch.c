@@ -12,8 +12,6 @@
  * the checksum that was kept when the page was flushed. What does not match is
  * asked for again and never shown to the process.
  */
-#include <linux/crc32c.h>
-#include <linux/highmem.h>
 #include <linux/moduleparam.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
@@ -30,12 +28,6 @@ MODULE_PARM_DESC(spin_us, "microseconds up to which a fetch is waited for awake,
 
 /* How long fetches take, smoothed. Written without a lock: it is a guess. */
 static u64 typical_ns = NSEC_PER_SEC;
-
-/* pmon_page_crc - crc32c of a page, seed ~0, not inverted (mmon_wire.h) */
-u32 pmon_page_crc(struct page *page)
-{
-	return crc32c(~0u, page_address(page), PAGE_SIZE);
-}
 
 static void fetch_timed(struct pmon_line *line)
 {
@@ -128,7 +120,7 @@ static void fetch_done(struct lite_call *call)
 		pmon_io_end(line, PMON_ENTRY_LOST);
 		return;
 	}
-	if (likely(pmon_page_crc(line->page) == line->copy.crc)) {
+	if (likely(pmon_page_sum(line->page) == line->copy.sum)) {
 		fetch_timed(line);
 		pmon_io_end(line, NULL);
 		return;
@@ -184,7 +176,7 @@ void pmon_read_ended(struct pmon_line *line, int status, u32 rkey)
 	struct pmon_copy copy = line->copy;
 
 	trace_pmon_fetch(space, line->page->index, status);
-	if (likely(!status) && likely(pmon_page_crc(line->page) == copy.crc)) {
+	if (likely(!status) && likely(pmon_page_sum(line->page) == copy.sum)) {
 		fetch_timed(line);
 		pmon_io_end(line, NULL);
 		return;
@@ -197,7 +189,7 @@ void pmon_read_ended(struct pmon_line *line, int status, u32 rkey)
 	}
 	if (status == -EREMOTEIO)
 		pmon_grant_revoked(space, copy.location, rkey);
-	pmon_io_end(line, pmon_entry_remote(pmon_copy_of(copy.crc)));
+	pmon_io_end(line, pmon_entry_remote(pmon_copy_of(copy.sum)));
 }
 
 static void read_done(struct lite_io *io)

@@ -23,16 +23,16 @@
  * pmon_flush_add - put a page into the batch
  * @line: whose page it is
  * @sge: what to send: the line's page or a copy of it
- * @crc: of what is sent
+ * @sum: of what is sent
  */
 void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
-		    struct lite_sge sge, u32 crc)
+		    struct lite_sge sge, u32 sum)
 {
 	unsigned int i = flush->nr++;
 
 	flush->line[i] = line;
 	flush->sge[i] = sge;
-	flush->crc[i] = crc;
+	flush->sum[i] = sum;
 	flush->err[i] = -EBUSY;
 }
 
@@ -149,7 +149,7 @@ static unsigned int request_build(struct pmon_flush *flush,
 		flush->body.page[n] = (struct mmon_flush_page){
 			.addr = cpu_to_le64((u64)line->page->index <<
 					    MMON_PAGE_SHIFT),
-			.crc = cpu_to_le32(flush->crc[i]),
+			.sum = cpu_to_le32(flush->sum[i]),
 		};
 		which[n] = i;
 		sge[n++] = flush->sge[i];
@@ -200,7 +200,7 @@ static int request_send(struct pmon_flush *flush)
 	if (!n)
 		return 0;
 	flush->body.head.nr = cpu_to_le32(n);
-	flush->body.head.reserved = 0;
+	flush->body.head.checksum = cpu_to_le32(pmon_checksum_kind());
 	ret = pmon_stream_call(space, MMON_OP_FLUSH, &flush->body,
 			       offsetof(typeof(flush->body), page[n]), sge, n,
 			       &flush->reply, sizeof(flush->reply_space));
@@ -249,6 +249,6 @@ int pmon_flush_send(struct pmon_flush *flush)
 	 */
 	for (i = 0; i < flush->nr; i++)
 		if (!flush->err[i])
-			flush->line[i]->copy.crc = flush->crc[i];
+			flush->line[i]->copy.sum = flush->sum[i];
 	return ret;
 }

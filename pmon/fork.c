@@ -70,9 +70,9 @@ static void fork_switch_file(struct vm_area_struct *dst, struct file *to)
 }
 
 /* The child's copy at the home has no location: the grant is its parent's. */
-static void *child_entry(u32 crc)
+static void *child_entry(u32 sum)
 {
-	return pmon_entry_remote(pmon_copy_of(crc));
+	return pmon_entry_remote(pmon_copy_of(sum));
 }
 
 static int fork_give(struct fork *fork, pgoff_t index, void *entry)
@@ -103,7 +103,7 @@ static int fork_send(struct fork *fork)
 			/* It is the child's as well from now on. */
 			line->copy.in_place = false;
 			err = fork_give(fork, line->page->index,
-					child_entry(flush->crc[i]));
+					child_entry(flush->sum[i]));
 		}
 		unlock_page(line->page);
 	}
@@ -139,7 +139,7 @@ static int fork_bounce(struct fork *fork, struct pmon_line *line)
 	copy_highpage(send, line->page);
 	pmon_count(fork_bounces);
 	/* Whoever holds it may write on: it stays dirty. */
-	pmon_flush_add(flush, line, sge, pmon_page_crc(send));
+	pmon_flush_add(flush, line, sge, pmon_page_sum(send));
 	if (flush->nr == MMON_FLUSH_MAX)
 		return fork_send(fork);
 	return 0;
@@ -162,7 +162,7 @@ static int fork_busy_line(struct fork *fork, pgoff_t index,
 	if (xa_load(&parent->lines, index) == line) {
 		filling = line->io && !PageUptodate(page);
 		if (filling && line->remote)
-			entry = child_entry(line->copy.crc);
+			entry = child_entry(line->copy.sum);
 		get_page(page);
 	} else {
 		page = NULL;
@@ -227,7 +227,7 @@ static void *fork_line_entry(struct fork *fork, pgoff_t index,
 			    GFP_NOWAIT | __GFP_NOWARN))
 		return line;
 	if (fork_way(line) == FORK_ENTRY && line->remote)
-		entry = child_entry(line->copy.crc);
+		entry = child_entry(line->copy.sum);
 out:
 	unlock_page(page);
 	return entry;
@@ -268,7 +268,7 @@ static int fork_line(struct fork *fork, pgoff_t index, struct pmon_line *line)
 	case FORK_ENTRY:
 		if (line->remote)
 			ret = fork_give(fork, index,
-					child_entry(line->copy.crc));
+					child_entry(line->copy.sum));
 		break;
 	case FORK_BOUNCE:
 		return fork_bounce(fork, line);
@@ -298,7 +298,7 @@ static int fork_entry(struct fork *fork, struct xa_state *to, pgoff_t index,
 		if (!entry)
 			return 0;
 	} else if (pmon_entry_is_remote(entry)) {
-		entry = child_entry(pmon_entry_copy(entry).crc);
+		entry = child_entry(pmon_entry_copy(entry).sum);
 	}
 	fork_step(to, index);
 	xas_store(to, entry);

@@ -17,7 +17,7 @@
  *   absent         never touched, or discarded: zero fill, or fill from the
  *                  mapped file where space->backing says so
  *   line pointer   resident, or on its way in or out
- *   value REMOTE   stored at the home; carries the page's crc32c, and where (entry.h)
+ *   value REMOTE   stored at the home; carries the page's checksum, and where (entry.h)
  *   value LOST     was stored at a home that died: SIGBUS
  *   value UNREAD   the mapped file could not be read: SIGBUS
  *   value POISONED the page's memory failed: SIGBUS
@@ -119,13 +119,13 @@ const char *pmon_counter_name(enum pmon_counter counter);
  * @space: not referenced: it takes itself off before it ends; NULL: not in use
  * @index: where the line is in @space->lines
  * @remote: @space's home has a copy, by a clone at the latest
- * @clean: which is equal to the page and has @crc
+ * @clean: which is equal to the page and has @sum
  */
 struct pmon_share {
 	struct list_head entry;
 	struct pmon_space *space;
 	pgoff_t index;
-	u32 crc;
+	u32 sum;
 	bool remote;
 	bool clean;
 };
@@ -298,6 +298,12 @@ void pmon_evict_work(struct work_struct *work);
 enum pmon_policy pmon_policy_now(void);
 int pmon_policy_set(const char *name);
 const char *pmon_policy_name(void);
+
+/* ---- checksum.c ------------------------------------------------------------ */
+
+int pmon_checksum_init(void);
+u32 pmon_checksum_kind(void);
+u32 pmon_page_sum(struct page *page);
 
 /* ---- young.c --------------------------------------------------------------- */
 
@@ -589,7 +595,7 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
 /**
  * struct pmon_flush - one batch of dirty lines of one space
  * @line, @sge: what is stored: the lines' pages, or copies of them
- * @crc: of what is stored
+ * @sum: of what is stored
  * @err: when sent: 0: stored; or why not
  * @write: transfers in place, @writing of them under way, and @written when none
  * @body, @reply: of the request for those that are not written in place
@@ -602,7 +608,7 @@ struct pmon_flush {
 	unsigned int nr;
 	struct pmon_line *line[MMON_FLUSH_MAX];
 	struct lite_sge sge[MMON_FLUSH_MAX];
-	u32 crc[MMON_FLUSH_MAX];
+	u32 sum[MMON_FLUSH_MAX];
 	int err[MMON_FLUSH_MAX];
 	struct pmon_write {
 		struct lite_io io;
@@ -620,9 +626,8 @@ struct pmon_flush {
 	};
 };
 
-u32 pmon_page_crc(struct page *page);
 void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
-		    struct lite_sge sge, u32 crc);
+		    struct lite_sge sge, u32 sum);
 int pmon_flush_send(struct pmon_flush *flush);
 void pmon_flush_fail(struct pmon_flush *flush, int err);
 

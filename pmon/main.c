@@ -10,9 +10,9 @@ static unsigned long excache_mb = 64;
 module_param(excache_mb, ulong, 0444);
 MODULE_PARM_DESC(excache_mb, "size of the ExCache pool in MiB (default 64)");
 
-static char *policy = "lru";
+static char *policy = "sieve";
 module_param(policy, charp, 0444);
-MODULE_PARM_DESC(policy, "replacement policy: lru, sieve or fifo (default lru)");
+MODULE_PARM_DESC(policy, "replacement policy: lru, sieve or fifo (default sieve)");
 
 static bool prefetch_on = true;
 module_param_named(prefetch, prefetch_on, bool, 0444);
@@ -40,6 +40,9 @@ static int __init pmon_init(void)
 {
 	int ret = check_parameters();
 
+	if (ret)
+		return ret;
+	ret = pmon_checksum_init();
 	if (ret)
 		return ret;
 	pmon_prefetch_init();

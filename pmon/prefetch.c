@@ -198,7 +198,7 @@ static void window_done(struct lite_call *call)
 
 		trace_pmon_fetch(line->space, line->page->index,
 				 good ? 0 : call->status ?: -ENOENT);
-		if (good && pmon_page_crc(line->page) != line->copy.crc) {
+		if (good && pmon_page_sum(line->page) != line->copy.sum) {
 			pmon_count(checksum_errors);
 			good = false;
 		}

@@ -82,7 +82,7 @@ struct pmon_copy pmon_share_copy(struct pmon_line *line, struct pmon_space *spac
 {
 	if (line->space == space)
 		return line->copy;
-	return pmon_copy_of(share_find(line, space)->crc);
+	return pmon_copy_of(share_find(line, space)->sum);
 }
 
 /*
@@ -105,7 +105,7 @@ int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
 		return -ENOMEM;
 	share->space = child;
 	share->index = index;
-	share->crc = pmon_share_copy(line, parent).crc;
+	share->sum = pmon_share_copy(line, parent).sum;
 	share->clean = clean;
 	share->remote = clean || line->remote;
 	list_add_tail(&share->entry, &line->sharers);
@@ -138,7 +138,7 @@ static void share_inherit(struct pmon_line *line)
 	line->space = space;
 	xa_unlock_bh(&space->lines);
 	line->remote = heir->remote;
-	line->copy = pmon_copy_of(heir->crc);
+	line->copy = pmon_copy_of(heir->sum);
 	line->page->mapping = space->file->f_mapping;
 	line->page->index = heir->index;
 	if (heir->clean)

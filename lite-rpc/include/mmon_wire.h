@@ -80,9 +80,19 @@ struct mmon_maps {
 
 static_assert(sizeof(struct mmon_maps) == 24);
 
+/** enum mmon_checksum - what a page's checksum is; mmon_checksum.h
+ * @MMON_CHECKSUM_CRC32C: crc32c, seed ~0, not inverted
+ * @MMON_CHECKSUM_XXH64: the lower half of xxh64, seed 0
+ */
+enum mmon_checksum {
+	MMON_CHECKSUM_CRC32C,
+	MMON_CHECKSUM_XXH64,
+	MMON_NR_CHECKSUMS,
+};
+
 struct mmon_flush_page {
 	__le64 addr;		/* page aligned, inside a writable vma */
-	__le32 crc;		/* crc32c of the page, seed ~0, not inverted */
+	__le32 sum;		/* checksum of the page */
 	__le32 reserved;
 };
 
@@ -90,14 +100,14 @@ static_assert(sizeof(struct mmon_flush_page) == 16);
 
 /** struct mmon_flush - dirty pages; payload page i belongs to entry i.
  * All or nothing: any error leaves every page as it was. A page whose content
- * does not have its crc is refused with -EILSEQ. Success is answered with a struct
+ * does not have its checksum is refused with -EILSEQ. Success is answered with a struct
  * mmon_flush_reply.
  */
 struct mmon_flush {
 	__le64 asid;
 	__le64 seq;
 	__le32 nr;		/* 1..MMON_FLUSH_MAX, == payload pages */
-	__le32 reserved;
+	__le32 checksum;	/* enum mmon_checksum: of all pages */
 };
 
 static_assert(sizeof(struct mmon_flush) == 24);

@@ -423,11 +423,11 @@ def maps(*changes, asid=ASID, seq=1, nr=None, reserved=0):
             + b"".join(changes))
 
 
-def flush(*addresses, asid=ASID, seq=3, nr=None, payload=None, crc=CRC, reserved=0):
+def flush(*addresses, asid=ASID, seq=3, nr=None, payload=None, crc=CRC, checksum=0):
     """A FLUSH request"""
     nr = len(addresses) if nr is None else nr
     return (MMON, FLUSH, len(addresses) if payload is None else payload, 0,
-            struct.pack("<QQII", asid, seq, nr, reserved)
+            struct.pack("<QQII", asid, seq, nr, checksum)
             + b"".join(struct.pack("<QII", each, crc, 0) for each in addresses))
 
 
@@ -501,7 +501,7 @@ REQUESTS = [
     ("flush twice the same", flush(RW, RW), *MALFORMED),
     ("flush unaligned", flush(RW + 8), *MALFORMED),
     ("flush over the limit", flush(LIMIT), *MALFORMED),
-    ("flush reserved", flush(RW, reserved=1), *MALFORMED),
+    ("flush unknown checksum", flush(RW, checksum=2), *MALFORMED),
     ("flush of unknown", flush(RW, asid=77), ENOENT, "unknown address space"),
     ("flush sequence", flush(RW, seq=5), EPROTO, "sequence number skips"),
     ("flush outside", flush(RW - 4096), EFAULT, "outside every vma"),

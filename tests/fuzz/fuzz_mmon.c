@@ -194,7 +194,7 @@ static void corrupt_flush(u32 node, u64 asid, u64 seq)
 	for (i = 0; i < 2; i++) {
 		content_fill(payload + i * MMON_PAGE_SIZE, &c);
 		msg.page[i].addr = page_addr(byte());
-		msg.page[i].crc = crc32c(~0u, payload + i * MMON_PAGE_SIZE,
+		msg.page[i].sum = crc32c(~0u, payload + i * MMON_PAGE_SIZE,
 					 MMON_PAGE_SIZE);
 	}
 	payload[(byte() << 8 | byte()) % sizeof(payload)] ^= 1 << (byte() & 7);

@@ -437,7 +437,7 @@ int do_flush(struct mmon *m, u32 node, u64 asid, u64 seq, u32 nr,
 
 		content_fill(page, &c);
 		msg.page[i].addr = addr[i];
-		msg.page[i].crc = crc32c(~0u, page, MMON_PAGE_SIZE);
+		msg.page[i].sum = crc32c(~0u, page, MMON_PAGE_SIZE);
 	}
 	err = call(m, node, MMON_OP_FLUSH, &msg,
 		   sizeof(msg.head) + nr * sizeof(msg.page[0]), payload,

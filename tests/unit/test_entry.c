@@ -17,23 +17,23 @@ static void same(struct pmon_copy copy)
 
 	assert_true(xa_is_value(entry));
 	assert_true(pmon_entry_is_remote(entry));
-	assert_int_equal(back.crc, copy.crc);
+	assert_int_equal(back.sum, copy.sum);
 	assert_int_equal(back.location, copy.location);
 	assert_int_equal(back.in_place, copy.in_place);
 }
 
 static void copies_come_back(void **state)
 {
-	static const u32 crc[] = { 0, 1, 0x80000000, 0xffffffff, 0x12345678 };
+	static const u32 sum[] = { 0, 1, 0x80000000, 0xffffffff, 0x12345678 };
 	static const u32 location[] = { 0, 1, 2, 513,
 					(1u << PMON_LOCATION_BITS) - 1 };
 	unsigned int i, j;
 
 	(void)state;
-	for (i = 0; i < ARRAY_SIZE(crc); i++)
+	for (i = 0; i < ARRAY_SIZE(sum); i++)
 		for (j = 0; j < ARRAY_SIZE(location); j++) {
-			same((struct pmon_copy){ crc[i], location[j], false });
-			same((struct pmon_copy){ crc[i], location[j], true });
+			same((struct pmon_copy){ sum[i], location[j], false });
+			same((struct pmon_copy){ sum[i], location[j], true });
 		}
 }
 
@@ -45,7 +45,7 @@ static void random_copies_come_back(void **state)
 	(void)state;
 	random_seed(seed_from_env("ENTRY_SEED"));
 	for (i = 0; i < 100000; i++) {
-		copy.crc = random_below(0xffffffff);
+		copy.sum = random_below(0xffffffff);
 		copy.location = random_below(1u << PMON_LOCATION_BITS);
 		copy.in_place = random_below(2);
 		same(copy);
@@ -75,7 +75,7 @@ static void plain_copy_is_asked_for(void **state)
 	struct pmon_copy copy = pmon_copy_of(42);
 
 	(void)state;
-	assert_int_equal(copy.crc, 42);
+	assert_int_equal(copy.sum, 42);
 	assert_int_equal(copy.location, 0);
 	assert_false(copy.in_place);
 }

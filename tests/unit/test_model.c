@@ -271,7 +271,7 @@ static void flush(void)
 		c = (struct content){ 0, 0, last_value + 1 + i, 0 };
 		content_fill(payload[i], &c);
 		msg.page[i].addr = addr[i];
-		msg.page[i].crc = crc32c(~0u, payload[i], MMON_PAGE_SIZE);
+		msg.page[i].sum = crc32c(~0u, payload[i], MMON_PAGE_SIZE);
 	}
 	if (corrupt) {
 		struct model copy = *s;

@@ -79,7 +79,7 @@ static int flush_page(u64 asid, u64 seq, u64 addr, u64 stamp)
 	struct content c = { asid, addr, stamp, NODE_A };
 
 	content_fill(page, &c);
-	msg.page.crc = crc32c(~0u, page, sizeof(page));
+	msg.page.sum = crc32c(~0u, page, sizeof(page));
 	return raw(MMON_OP_FLUSH, &msg, sizeof(msg), page, sizeof(page));
 }
 

@@ -62,7 +62,7 @@ static void flush(u64 seq, u64 page, u64 stamp)
 	struct content c = { P, PAGE(page), stamp, NODE_A };
 
 	content_fill(data, &c);
-	msg.page.crc = crc32c(~0u, data, sizeof(data));
+	msg.page.sum = crc32c(~0u, data, sizeof(data));
 	call(NODE_A, MMON_OP_FLUSH, &msg, sizeof(msg), data, sizeof(data), 0);
 	assert_int_equal(lite_stub_reply.status, 0);
 }

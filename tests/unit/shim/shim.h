@@ -321,6 +321,7 @@ struct page { unsigned char data[4096]; };
 #define clear_page(p)		((void)memset(p, 0, PAGE_SIZE))
 
 u32 crc32c(u32 crc, const void *data, unsigned int len);
+u64 xxh64(const void *data, size_t len, u64 seed);
 
 /* ---- work items and time: run by the test ---------------------------------------------------- */
 
