@@ -132,7 +132,9 @@ static void batch_unmap(struct batch *batch, bool all)
 	for (i = 0; i < batch->nr; i++) {
 		struct page *page = batch->line[i]->page;
 
-		if (!page_mapped(page) || (!all && PageReferenced(page)))
+		if (!page_mapped(page) ||
+		    (!all && !PageHWPoison(page) &&
+		     folio_test_referenced(page_folio(page))))
 			continue;
 		for (at = nr++; at && victim[at - 1]->page->index > page->index;
 		     at--)
@@ -267,7 +269,19 @@ static void flush_line(struct pmon_flush *flush, struct pmon_line *line)
 		       pmon_page_sum(line->page));
 }
 
-/* One locked, unmapped line. Returns how many lines became free. */
+/*
+ * Was it touched? Then it is still mapped, unless that was between look and
+ * unmapping; and what is mapped stays, whatever the policy has become meanwhile.
+ */
+static bool spared(struct page *page, bool force)
+{
+	bool touched = folio_test_clear_referenced(page_folio(page));
+
+	return page_mapped(page) ||
+	       (!force && pmon_order_spares(pmon_policy_now(), touched));
+}
+
+/* One locked line. Returns how many lines became free. */
 static unsigned int evict_line(struct pmon_budget *budget,
 			       struct pmon_line *line, bool force)
 {
@@ -278,7 +292,8 @@ static unsigned int evict_line(struct pmon_budget *budget,
 		keep(line);
 		return 0;
 	}
-	if (unlikely(PageHWPoison(page))) {
+	/* If it failed just now it may be mapped: next time. */
+	if (unlikely(PageHWPoison(page)) && !page_mapped(page)) {
 		if (pmon_line_shared(line)) {
 			keep(line);
 			return 0;
@@ -286,8 +301,7 @@ static unsigned int evict_line(struct pmon_budget *budget,
 		pmon_poison_evict(line);
 		return 1;
 	}
-	if (!force && pmon_order_spares(pmon_policy_now(),
-					folio_test_clear_referenced(page_folio(page)))) {
+	if (spared(page, force)) {
 		pmon_count(rotations);
 		keep(line);
 		return 0;

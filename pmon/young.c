@@ -20,9 +20,8 @@
 #include "internal.h"
 #include "vma_tree.h"
 
-/* The locked entry of @addr; NULL: there is none. */
-static pte_t *entry_lock(struct mm_struct *mm, unsigned long addr,
-			 spinlock_t **lock)
+/* What points to the table with the entry of @addr; NULL: there is none. */
+static pmd_t *table_of(struct mm_struct *mm, unsigned long addr)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
 	p4d_t *p4d;
@@ -40,9 +39,7 @@ static pte_t *entry_lock(struct mm_struct *mm, unsigned long addr,
 	pmd = pmd_offset(pud, addr);
 	if (pmd_none(*pmd) || unlikely(pmd_bad(*pmd)))
 		return NULL;
-	*lock = pte_lockptr(mm, pmd);
-	spin_lock(*lock);
-	return pte_offset_kernel(pmd, addr);
+	return pmd;
 }
 
 /*
@@ -80,8 +77,9 @@ bool pmon_young_test(struct pmon_young *young, struct pmon_line *line)
 {
 	unsigned long addr = line->page->index << PAGE_SHIFT;
 	struct vm_area_struct *vma;
-	bool touched = false;
-	spinlock_t *lock;
+	spinlock_t *lock;	/* of the table */
+	bool touched;
+	pmd_t *pmd;
 	pte_t *pte;
 
 	lockdep_assert_held(&young->mapping->i_mmap_rwsem);
@@ -89,12 +87,15 @@ bool pmon_young_test(struct pmon_young *young, struct pmon_line *line)
 	/* mremap under way: the VMA is where the line is yet to go. */
 	if (!vma || addr < vma->vm_start || addr >= vma->vm_end)
 		return false;
-	pte = entry_lock(vma->vm_mm, addr, &lock);
-	if (!pte)
+	pmd = table_of(vma->vm_mm, addr);
+	if (!pmd)
 		return false;
-	if (pte_present(ptep_get(pte)) &&
-	    pte_pfn(ptep_get(pte)) == page_to_pfn(line->page))
-		touched = sk_pte_test_and_clear_young(pte);
+	lock = pte_lockptr(vma->vm_mm, pmd);
+	spin_lock(lock);
+	pte = pte_offset_kernel(pmd, addr);
+	touched = pte_present(ptep_get(pte)) &&
+		  pte_pfn(ptep_get(pte)) == page_to_pfn(line->page) &&
+		  sk_pte_test_and_clear_young(pte);
 	spin_unlock(lock);
 	return touched;
 }

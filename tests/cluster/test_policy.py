@@ -25,7 +25,7 @@ def one_host():
 def processor(cluster):
     host = cluster.processors[0]
     yield host
-    for name, value in (("policy", "lru"), ("prefetch", "on")):
+    for name, value in (("policy", "sieve"), ("prefetch", "on")):
         host.run(["vnode", "set", name, value])
     end = time.monotonic() + 30
     while lines_used(host) and time.monotonic() < end:
