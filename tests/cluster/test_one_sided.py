@@ -71,7 +71,8 @@ def test_misses_are_reads(cluster, host):
     """Of what is fetched the home serves next to nothing itself.
 
     What a READ costs the memory host beyond rxe's work is nothing, a request the
-    whole path of an RPC: there is less than one request for 100 pages.
+    whole path of an RPC: there are some dozens at a program's beginning, however
+    much it reads.
     """
     before = counters(cluster)
     out = summary(host.run(tagged("1M", "scan", "--mb", 8, "--push-mb", 2, "--order",
@@ -80,7 +81,7 @@ def test_misses_are_reads(cluster, host):
     pmon, mmon = since(cluster, before)
     fetched = pmon["misses"] + pmon["prefetch_used"]
     assert fetched >= 2048 and pmon["reads"] > 0
-    assert mmon["fetch_pages"] < fetched / 10 and mmon["fetches"] < fetched / 100
+    assert mmon["fetch_pages"] < fetched / 10 and mmon["fetches"] < 80
     print(f"{fetched} pages fetched, {pmon['reads']} READs, {mmon['fetch_pages']} by "
           f"{mmon['fetches']} requests")
 
