@@ -104,6 +104,7 @@ class Bench:
         complaint = bed.complaint()
         if complaint and rows:
             rows[-1]["note"] += f"; the kernel complained: {runner.first_line(complaint)}"
+        self._keep_consoles(bed, rows)
         self._compare(run, rows)
         if run.peak_kib and run.share is None:
             self.peaks[workload.name, workload.threads] = run.peak_kib
@@ -112,6 +113,18 @@ class Bench:
             say("     the hosts are unusable after it: booting again")
             bed.restart()
             system.start(bed)
+
+    def _keep_consoles(self, bed, rows):
+        """Of a run that failed: the hosts may be booted again before anybody looks."""
+        failed = [row for row in rows if row["seconds"] is None]
+        if not failed:
+            return
+        number = len(self.document["runs"])
+        for host in (bed.processor, bed.memory):
+            path = os.path.join(self.args.output, f"failed-{number}-{host.name}.log")
+            with open(path, "wb") as log:
+                log.write(host.vm.console_bytes())
+        failed[-1]["note"] += f"; consoles in failed-{number}-*.log"
 
     def _compare(self, run, rows):
         """A result that differs from the one without limit is said in the note."""
