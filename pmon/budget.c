@@ -107,7 +107,7 @@ void pmon_budget_short(struct pmon_budget *budget)
 	WRITE_ONCE(budget->calm, 0);
 }
 
-/* pmon_budget_calm - the evictor has made room, and nobody was short of it */
+/* pmon_budget_calm - the evictor has run; nobody was short since the last change */
 void pmon_budget_calm(struct pmon_budget *budget)
 {
 	unsigned long low = pmon_budget_low(budget);

@@ -4,9 +4,9 @@
  *
  * Both find what is looked for, a page that is not the one that was stored. What
  * they cost differs by processor: crc32c takes fewer instructions where there is
- * one for it, but in an emulator that one takes as long as hundreds: 37 us a page
- * were seen, and 0.8 for xxh64, which only multiplies and rotates. So both are
- * timed at load, as the kernel does with its RAID functions.
+ * one for it, but in an emulator that one is slow: 37 us a page were seen, and 0.8
+ * for xxh64, which only multiplies and rotates. So both are timed at load, as the
+ * kernel does with its RAID functions.
  */
 #include <linux/highmem.h>
 #include <linux/moduleparam.h>

@@ -29,7 +29,7 @@
  *                                 Taken by the evictor, fork, mremap and exit;
  *                                 a child's before its parent's (clone.c).
  *       page lock of a line       several at a time only by trylock, or by fork
- *         i_mmap_rwsem            (inside unmap_mapping_pages)
+ *         i_mmap_rwsem            (inside unmap_mapping_pages; young.c)
  *           page table locks
  *     space->changes.lock         change log and known ranges; no RPC inside
  *   Innermost spinlocks, none inside another: xa_lock of space->lines and of

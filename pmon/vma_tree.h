@@ -3,7 +3,7 @@
  * The core's tree of a mapping's VMAs (address_space::i_mmap). Its functions
  * are not exported; these are the same, from the same template.
  *
- * Context: i_mmap_rwsem of the mapping held for writing.
+ * Context: i_mmap_rwsem of the mapping held, for writing unless only to look.
  */
 #ifndef PMON_VMA_TREE_H
 #define PMON_VMA_TREE_H

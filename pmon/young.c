@@ -4,7 +4,7 @@
  *
  * The core's rmap walk does this for page reclaim, but is not exported. Here it is
  * simpler: a line is mapped at most once, at the address that its index says
- * (fault.c sees to that), so that no tree of mappings is walked for it.
+ * (fault.c sees to that).
  *
  * What keeps the page tables: i_mmap_rwsem, held for reading. A VMA that is found in
  * the mapping's tree under it is taken out, under the same lock held for writing,

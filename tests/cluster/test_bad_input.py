@@ -221,6 +221,8 @@ MONITOR = [
     ("pmon", "policy nonsense", ["policy=nonsense"], INVALID,
      "policy=nonsense: there are lru, sieve and fifo"),
     ("pmon", "policy empty", ["policy="], INVALID, "there are lru, sieve and fifo"),
+    ("pmon", "checksum nonsense", ["checksum=nonsense"], INVALID,
+     "checksum=nonsense: there are crc32c, xxh64 and auto"),
     ("gmm", "lease_ms 0", ["lease_ms=0"], INVALID, "lease_ms=0 is out of range: 500...60000"),
     ("gmm", "lease_ms huge", ["lease_ms=60001"], INVALID, "lease_ms=60001 is out of range"),
     ("gmm", "lease_ms negative", ["lease_ms=-1"], INVALID,
