@@ -225,6 +225,28 @@ bool mmon_chunks_try_take(struct mmon_pool *pool, struct mmon_chunks *chunks,
 	return enough;
 }
 
+/**
+ * mmon_chunks_take_own - take free frames of the space's own chunks
+ * @pool: the pool
+ * @chunks: the space's
+ * @nr: how many at most
+ * @frames: array of @nr
+ *
+ * Return: how many were taken.
+ */
+u32 mmon_chunks_take_own(struct mmon_pool *pool, struct mmon_chunks *chunks,
+			 u32 nr, struct mmon_frame **frames)
+{
+	struct mmon_chunk *chunk;
+	u32 n = 0;
+
+	spin_lock_bh(&pool->lock);
+	while (n < nr && (chunk = first_on(&chunks->partial)))
+		frames[n++] = pop(pool, chunk);
+	spin_unlock_bh(&pool->lock);
+	return n;
+}
+
 /** mmon_chunks_reach - are @nr frames free, if need be by revocation? */
 bool mmon_chunks_reach(struct mmon_pool *pool, u32 nr)
 {
@@ -417,22 +439,22 @@ void mmon_chunks_disown(struct mmon_pool *pool, struct mmon_chunks *chunks)
 /* One grant for each chunk. */
 static void add_grant(const struct mmon_pool *pool,
 		      const struct mmon_chunk *chunk,
-		      struct mmon_flush_reply *reply)
+		      struct mmon_grant *grants, u32 *nr)
 {
 	__le32 number = cpu_to_le32(chunk - pool->chunk);
-	u32 i, nr = le32_to_cpu(reply->nr_grants);
 	struct lite_grant grant;
+	u32 i;
 
-	for (i = 0; i < nr; i++)
-		if (reply->grant[i].chunk == number)
+	/* Neighbours mostly are of the same chunk: the latest first. */
+	for (i = *nr; i > 0; i--)
+		if (grants[i - 1].chunk == number)
 			return;
 	lite_window_grant(chunk->window, &grant);
-	reply->grant[nr] = (struct mmon_grant){
+	grants[(*nr)++] = (struct mmon_grant){
 		.chunk = number,
 		.rkey = cpu_to_le32(grant.rkey),
 		.addr = cpu_to_le64(grant.addr),
 	};
-	reply->nr_grants = cpu_to_le32(nr + 1);
 }
 
 /**
@@ -440,27 +462,30 @@ static void add_grant(const struct mmon_pool *pool,
  * @pool: the pool
  * @chunks: the space's that has the frames in its page map
  * @frames: NULL: not to be told
- * @nr: of them, <= MMON_FLUSH_MAX
- * @reply: result, all of it
+ * @nr: of them
+ * @location: result, @nr of them: as in struct mmon_flush_reply
+ * @grants: result, room for @nr
+ * @nr_grants: result: how many
  */
 void mmon_chunks_locate(struct mmon_pool *pool, const struct mmon_chunks *chunks,
 			struct mmon_frame * const *frames, u32 nr,
-			struct mmon_flush_reply *reply)
+			__le32 *location, struct mmon_grant *grants,
+			__le32 *nr_grants)
 {
 	struct mmon_chunk *chunk;
-	u32 i;
+	u32 i, granted = 0;
 
-	memset(reply, 0, sizeof(*reply));
 	spin_lock_bh(&pool->lock);
 	for (i = 0; i < nr; i++) {
+		location[i] = 0;
 		chunk = frames[i] ? chunk_of(pool, frames[i]) : NULL;
 		if (!chunk || chunk->owner != chunks)
 			continue;
-		reply->location[i] =
-			cpu_to_le32(1 + mmon_frame_index(pool, frames[i]));
-		add_grant(pool, chunk, reply);
+		location[i] = cpu_to_le32(1 + mmon_frame_index(pool, frames[i]));
+		add_grant(pool, chunk, grants, &granted);
 	}
 	spin_unlock_bh(&pool->lock);
+	*nr_grants = cpu_to_le32(granted);
 }
 
 /** mmon_chunks_read - how many are granted, and were revoked so far */

@@ -15,6 +15,8 @@ static const char * const counter_name[MMON_C_NR] = {
 	[MMON_C_FLUSH_PAGES]		= "flush_pages",
 	[MMON_C_MAPS]			= "maps",
 	[MMON_C_CLONES]			= "clones",
+	[MMON_C_ADOPTS]			= "adopts",
+	[MMON_C_ADOPT_PAGES]		= "adopt_pages",
 	[MMON_C_EXITS]			= "exits",
 	[MMON_C_REPEATS]		= "repeats",
 	[MMON_C_SPACES_LOST]		= "spaces_lost",
@@ -28,6 +30,7 @@ static const char * const counter_name[MMON_C_NR] = {
 	[MMON_C_REFUSED_CHECKSUM]	= "refused_checksum",
 	[MMON_C_REFUSED_UNKNOWN]	= "refused_unknown",
 	[MMON_C_REFUSED_NO_MEMORY]	= "refused_no_memory",
+	[MMON_C_REFUSED_SPARE]		= "refused_spare",
 };
 
 static const struct {
@@ -45,6 +48,7 @@ static const struct {
 	{ -EILSEQ, MMON_C_REFUSED_CHECKSUM, "content does not match its checksum" },
 	{ -ENOENT, MMON_C_REFUSED_UNKNOWN, "unknown address space" },
 	{ -ENOMEM, MMON_C_REFUSED_NO_MEMORY, "no kernel memory" },
+	{ -EINVAL, MMON_C_REFUSED_SPARE, "no spare frame of it" },
 };
 
 void mmon_count(struct mmon *m, enum mmon_counter which, u64 n)

@@ -99,15 +99,6 @@ static void publish(struct mmon *m, struct mmon_space *space,
 	space->seq++;
 }
 
-/* Small spaces share the common chunks: a chunk of their own would be wasted. */
-static void claim(struct mmon *m, struct mmon_space *space, u32 nr)
-{
-	lockdep_assert_held(&space->lock);
-	if (space->frames >= MMON_CLAIM_FRAMES &&
-	    READ_ONCE(space->chunks.nr_free) < nr)
-		mmon_chunk_claim(&m->pool, &space->chunks);
-}
-
 static int store(struct mmon *m, struct mmon_space *space,
 		 const struct mmon_flush_in *in)
 {
@@ -120,7 +111,7 @@ static int store(struct mmon *m, struct mmon_space *space,
 	if (err)
 		return err;
 	exclusive = count_exclusive(space, in);
-	claim(m, space, in->nr);
+	mmon_space_claim(m, space, in->nr);
 	err = mmon_pool_take(&m->pool, &space->chunks, in->nr,
 			     in->nr - exclusive, fresh);
 	if (err)
@@ -151,7 +142,9 @@ static void locate(struct mmon *m, struct mmon_space *space,
 			frame = NULL;
 		frames[i] = frame;
 	}
-	mmon_chunks_locate(&m->pool, &space->chunks, frames, in->nr, reply);
+	memset(reply, 0, sizeof(*reply));
+	mmon_chunks_locate(&m->pool, &space->chunks, frames, in->nr,
+			   reply->location, reply->grant, &reply->nr_grants);
 }
 
 /**

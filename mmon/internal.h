@@ -3,7 +3,7 @@
  * mmon: the memory monitor, inside.
  *
  * What there is
- *	A pool of frames, an address space per asid, and five requests. A space
+ *	A pool of frames, an address space per asid, and six requests. A space
  *	has an array of vmas (which ranges exist, what they permit) and a page
  *	map (address >> 12 to frame).
  *
@@ -12,6 +12,9 @@
  *	page map in the place of the old ones. So a torn payload never replaces
  *	good data, a frame shared after a fork is never written in place, and a
  *	fetch may read a frame without any lock.
+ *
+ *	A spare frame (adopt.c) is filled by the space's owner, one-sided, before it is
+ *	in any page map.
  *
  *	Only the owner of a space may change a frame in place, one-sided, if the
  *	frame's chunk is granted to the space (chunk.c). It does not fetch a page
@@ -27,7 +30,7 @@
  *	Windows are created and destroyed under space->lock at most.
  *
  * Who may run at once
- *	MAPS, FLUSH, CLONE and EXIT run in process context under space->lock.
+ *	MAPS, FLUSH, ADOPT, CLONE and EXIT run in process context under space->lock.
  *	FETCH runs in softirq context under RCU alone: it looks a frame up, takes
  *	a reference unless the count is zero, and looks again; only if the page
  *	map still has that frame is it the page's. The reference is dropped when
@@ -76,6 +79,8 @@ enum mmon_counter {
 	MMON_C_FLUSH_PAGES,
 	MMON_C_MAPS,
 	MMON_C_CLONES,
+	MMON_C_ADOPTS,
+	MMON_C_ADOPT_PAGES,
 	MMON_C_EXITS,
 	MMON_C_REPEATS,
 	MMON_C_SPACES_LOST,
@@ -89,6 +94,7 @@ enum mmon_counter {
 	MMON_C_REFUSED_CHECKSUM,
 	MMON_C_REFUSED_UNKNOWN,
 	MMON_C_REFUSED_NO_MEMORY,
+	MMON_C_REFUSED_SPARE,
 	MMON_C_NR,
 };
 
@@ -105,7 +111,8 @@ int mmon_counters_read(struct mmon *m, struct lite_counter *table);
 
 /**
  * struct mmon_frame - 4 KiB of the pool
- * @ref: 0: free. Else 1 if @maps > 0 or a flush fills it, plus fetches
+ * @ref: 0: free. Else 1 if @maps > 0, or it is spare, or a flush fills it, plus
+ *	fetches
  * @maps: page maps that have it; grows only under the lock of a space that
  *	has it already, so a holder of such a lock that reads 1 can rely on it
  * @next: free frames: index of the next one. Protected by pool->lock.
@@ -173,7 +180,8 @@ struct mmon_chunks {
  * @granted: chunks that have an owner
  * @revoked: how many were taken from their owner so far
  * @charged: distinct frames in page maps, those reserved by a running flush
- *	included; <= @capacity
+ *	and spare ones included; <= @capacity
+ * @spares: of these, spare ones
  * @peak: highest @charged so far
  */
 struct mmon_pool {
@@ -197,6 +205,7 @@ struct mmon_pool {
 	u32 granted;
 	u64 revoked;
 	u32 charged;
+	u32 spares;
 	u32 peak;
 };
 
@@ -209,6 +218,10 @@ int mmon_pool_take(struct mmon_pool *pool, struct mmon_chunks *chunks, u32 nr,
 void mmon_pool_untake(struct mmon_pool *pool, u32 nr, u32 charge,
 		      struct mmon_frame **frames);
 void mmon_pool_uncharge(struct mmon_pool *pool, u32 nr);
+u32 mmon_pool_take_spares(struct mmon_pool *pool, struct mmon_chunks *chunks,
+			  u32 nr, u32 leave, struct mmon_frame **frames);
+void mmon_pool_untake_spare(struct mmon_pool *pool, struct mmon_frame *frame);
+void mmon_pool_spares_used(struct mmon_pool *pool, u32 nr);
 u32 mmon_pool_used(struct mmon_pool *pool, u32 *peak);
 
 bool mmon_frame_tryget(struct mmon_frame *frame);
@@ -244,6 +257,8 @@ void mmon_chunks_init(struct mmon_chunks *chunks);
 void mmon_chunk_put_frame(struct mmon_pool *pool, struct mmon_frame *frame);
 bool mmon_chunks_try_take(struct mmon_pool *pool, struct mmon_chunks *chunks,
 			  u32 nr, struct mmon_frame **frames);
+u32 mmon_chunks_take_own(struct mmon_pool *pool, struct mmon_chunks *chunks,
+			 u32 nr, struct mmon_frame **frames);
 bool mmon_chunks_reach(struct mmon_pool *pool, u32 nr);
 bool mmon_chunks_busy(struct mmon_pool *pool);
 bool mmon_chunk_claim(struct mmon_pool *pool, struct mmon_chunks *chunks);
@@ -252,7 +267,8 @@ bool mmon_chunk_revoke(struct mmon_pool *pool, const struct mmon_chunks *chunks,
 void mmon_chunks_disown(struct mmon_pool *pool, struct mmon_chunks *chunks);
 void mmon_chunks_locate(struct mmon_pool *pool, const struct mmon_chunks *chunks,
 			struct mmon_frame * const *frames, u32 nr,
-			struct mmon_flush_reply *reply);
+			__le32 *location, struct mmon_grant *grants,
+			__le32 *nr_grants);
 void mmon_chunks_read(struct mmon_pool *pool, u32 *granted, u64 *revoked);
 
 /* ---- vmas.c ----------------------------------------------------------------- */
@@ -298,6 +314,7 @@ int mmon_vmas_check(const struct mmon_vmas *vmas, u64 addr, u32 prot);
  * @seq: number of the last change that was applied
  * @frames: entries of @pages that are frames
  * @chunks: chunks of the pool that are this space's alone
+ * @spare, @nr_spares: spare frames (adopt.c); NULL: never had any
  * @vmas: NULL: none. Read under RCU.
  * @pages: address >> MMON_PAGE_SHIFT to struct mmon_frame, or a value entry
  *	that only reserves the slot. Read under RCU.
@@ -312,6 +329,8 @@ struct mmon_space {
 	u64 seq;
 	u64 frames;
 	struct mmon_chunks chunks;
+	struct mmon_frame **spare;
+	u32 nr_spares;
 	struct mmon_vmas __rcu *vmas;
 	struct xarray pages;
 	struct rcu_head rcu;
@@ -344,6 +363,7 @@ u64 mmon_spaces_drop(struct mmon *m, const u32 *node);
 
 struct mmon_vmas *mmon_space_vmas(struct mmon_space *space);
 void mmon_space_set_vmas(struct mmon_space *space, struct mmon_vmas *vmas);
+void mmon_space_claim(struct mmon *m, struct mmon_space *space, u32 nr);
 int mmon_space_reserve(struct mmon_space *space, unsigned long index);
 void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
 			  unsigned long last);
@@ -351,6 +371,22 @@ void mmon_space_drop(struct mmon *m, struct mmon_space *space,
 		     unsigned long first, unsigned long last, bool keep);
 struct mmon_frame *mmon_space_find(struct mmon *m, struct mmon_space *space,
 				   unsigned long index);
+
+/* ---- adopt.c ---------------------------------------------------------------- */
+
+/** struct mmon_adopt_in - a decoded request of MMON_OP_ADOPT */
+struct mmon_adopt_in {
+	u64 asid;
+	u64 seq;
+	u32 nr;
+	u32 want;
+	u64 addr[MMON_SPARES_MAX];
+	u32 location[MMON_SPARES_MAX];
+};
+
+int mmon_adopt(struct mmon *m, const struct mmon_owner *owner,
+	       const struct mmon_adopt_in *in, struct mmon_spares *reply);
+void mmon_spares_clear(struct mmon *m, struct mmon_space *space);
 
 /* ---- maps.c, flush.c, clone.c ------------------------------------------------ */
 
@@ -385,14 +421,17 @@ struct mmon_pages {
 	struct mmon_frame *frame[MMON_FETCH_MAX];
 };
 
-/** struct mmon_body - the body of a reply; of a flush, the others have none */
+/** struct mmon_body - the body of a reply: of a flush or adoption; else none */
 struct mmon_body {
 	u32 len;
 	union {
 		struct mmon_flush_reply flush;
-		u8 bytes[MMON_FLUSH_REPLY_MAX];
+		struct mmon_spares spares;
+		u8 bytes[MMON_SPARES_REPLY_MAX];
 	};
 };
+
+static_assert(MMON_SPARES_REPLY_MAX >= MMON_FLUSH_REPLY_MAX);
 
 int mmon_handle(struct mmon *m, const struct lite_request *req,
 		struct mmon_pages *pages, struct mmon_body *body);

@@ -5,8 +5,8 @@
  *
  * Two books are kept. The free lists say which frames are unused, and for whom
  * (chunk.c). The charge
- * says how many distinct frames are in page maps; it is what the capacity
- * limits. Between the two lies the reserve: a flush fills fresh frames before
+ * says how many distinct frames are in page maps, or are about to be (adopt.c); it
+ * is what the capacity limits. Between the two lies the reserve: a flush fills fresh frames before
  * it gives up the old ones, so overwriting pages must work when the capacity is
  * used up. Such a flush charges only what it adds, takes its fresh frames from
  * the reserve, and the frames it replaces go back to it. If the reserve is
@@ -274,13 +274,78 @@ void mmon_pool_untake(struct mmon_pool *pool, u32 nr, u32 charge,
 	mmon_pool_uncharge(pool, charge);
 }
 
+/* Charge up to @nr frames so that @leave are not charged. Returns how many. */
+static u32 charge_spares(struct mmon_pool *pool, u32 nr, u32 leave)
+{
+	u32 left;
+
+	spin_lock_bh(&pool->lock);
+	left = pool->capacity - pool->charged;
+	nr = min(nr, left > leave ? left - leave : 0);
+	pool->charged += nr;
+	pool->spares += nr;
+	pool->peak = max(pool->peak, pool->charged);
+	spin_unlock_bh(&pool->lock);
+	return nr;
+}
+
+static void uncharge_spares(struct mmon_pool *pool, u32 nr)
+{
+	spin_lock_bh(&pool->lock);
+	pool->charged -= nr;
+	pool->spares -= nr;
+	spin_unlock_bh(&pool->lock);
+}
+
+/**
+ * mmon_pool_take_spares - spare frames for a space: as many as there are
+ * @pool: the pool
+ * @chunks: the space's, which they are of
+ * @nr: how many at most
+ * @leave: so many frames of the capacity stay for others
+ * @frames: array of @nr; each is returned charged, with one reference and in no
+ *	page map
+ *
+ * Context: any but hard interrupt. Return: how many.
+ */
+u32 mmon_pool_take_spares(struct mmon_pool *pool, struct mmon_chunks *chunks,
+			  u32 nr, u32 leave, struct mmon_frame **frames)
+{
+	u32 i, taken, charged = charge_spares(pool, nr, leave);
+
+	taken = mmon_chunks_take_own(pool, chunks, charged, frames);
+	uncharge_spares(pool, charged - taken);
+	/* As in mmon_pool_take(). */
+	smp_wmb();
+	for (i = 0; i < taken; i++) {
+		atomic_set(&frames[i]->maps, 0);
+		refcount_set(&frames[i]->ref, 1);
+	}
+	return taken;
+}
+
+/** mmon_pool_untake_spare - a spare frame was not used */
+void mmon_pool_untake_spare(struct mmon_pool *pool, struct mmon_frame *frame)
+{
+	mmon_frame_put(pool, frame);
+	uncharge_spares(pool, 1);
+}
+
+/** mmon_pool_spares_used - @nr spare frames are in a page map; they stay charged */
+void mmon_pool_spares_used(struct mmon_pool *pool, u32 nr)
+{
+	spin_lock_bh(&pool->lock);
+	pool->spares -= nr;
+	spin_unlock_bh(&pool->lock);
+}
+
 /** mmon_pool_used - frames in page maps, and the most there ever were */
 u32 mmon_pool_used(struct mmon_pool *pool, u32 *peak)
 {
 	u32 used;
 
 	spin_lock_bh(&pool->lock);
-	used = pool->charged;
+	used = pool->charged - pool->spares;
 	*peak = pool->peak;
 	spin_unlock_bh(&pool->lock);
 	return used;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The five requests: is it well formed, and whom does it concern?
+ * The six requests: is it well formed, and whom does it concern?
  *
  * Everything in a request comes from another host. Lengths are checked before
  * fields are read, and fields before anything is looked up. The order in which
@@ -120,6 +120,49 @@ static int req_flush(struct mmon *m, const struct lite_request *req,
 	return ret;
 }
 
+static int decode_adopt(struct mmon_adopt_in *in, const struct mmon_adopt *msg)
+{
+	const struct mmon_adopt_page *page = (const void *)(msg + 1);
+	u32 i;
+
+	for (i = 0; i < in->nr; i++) {
+		in->addr[i] = le64_to_cpu(page[i].addr);
+		in->location[i] = le32_to_cpu(page[i].location);
+		if (page[i].reserved || !page_valid(in->addr[i]) ||
+		    !in->location[i])
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+static int req_adopt(struct mmon *m, const struct lite_request *req,
+		     const struct mmon_owner *owner, struct mmon_body *body)
+{
+	const struct mmon_adopt *msg = req->body;
+	struct mmon_adopt_in in;
+	int ret;
+
+	if (req->body_len < sizeof(*msg) || req->payload_len || req->nr_direct)
+		return -EBADMSG;
+	in.nr = le32_to_cpu(msg->nr);
+	in.want = le32_to_cpu(msg->want);
+	if (in.nr > MMON_SPARES_MAX || in.want > MMON_SPARES_MAX ||
+	    !(in.nr | in.want) || !msg->seq ||
+	    req->body_len != sizeof(*msg) +
+			     in.nr * sizeof(struct mmon_adopt_page) ||
+	    decode_adopt(&in, msg))
+		return -EBADMSG;
+	in.asid = le64_to_cpu(msg->asid);
+	in.seq = le64_to_cpu(msg->seq);
+	ret = mmon_adopt(m, owner, &in, &body->spares);
+	if (ret >= 0)
+		body->len = struct_size(&body->spares, grant,
+					le32_to_cpu(body->spares.nr_grants));
+	if (!ret)
+		mmon_count(m, MMON_C_ADOPT_PAGES, in.nr);
+	return ret;
+}
+
 static int req_clone(struct mmon *m, const struct lite_request *req,
 		     const struct mmon_owner *owner)
 {
@@ -231,7 +274,7 @@ static void count_flush(struct mmon *m, const struct lite_request *req)
  * @req: the request
  * @pages: what a fetch found; the caller drops the references. Other requests
  *	leave it empty.
- * @body: what goes into the reply
+ * @body: what goes into the reply; NULL will do for MMON_OP_FETCH
  *
  * Context: process; softirq is enough for MMON_OP_FETCH.
  * Return: 0 or negative errno, which is the answer. A fetch of one page that
@@ -246,13 +289,15 @@ int mmon_handle(struct mmon *m, const struct lite_request *req,
 		[MMON_OP_FETCH] = MMON_C_FETCHES,
 		[MMON_OP_CLONE] = MMON_C_CLONES,
 		[MMON_OP_EXIT] = MMON_C_EXITS,
+		[MMON_OP_ADOPT] = MMON_C_ADOPTS,
 	};
 	const struct mmon_owner owner = { req->incarnation, req->node };
 	int ret = -EOPNOTSUPP;
 
 	pages->nr = 0;
 	pages->found = 0;
-	body->len = 0;
+	if (body)
+		body->len = 0;
 	if (req->op == MMON_OP_FETCH)
 		ret = req_fetch(m, req, &owner, pages);
 	else if (req->op == MMON_OP_FLUSH)
@@ -261,6 +306,8 @@ int mmon_handle(struct mmon *m, const struct lite_request *req,
 		ret = req_maps(m, req, &owner);
 	else if (req->op == MMON_OP_CLONE)
 		ret = req_clone(m, req, &owner);
+	else if (req->op == MMON_OP_ADOPT)
+		ret = req_adopt(m, req, &owner, body);
 	else if (req->op == MMON_OP_EXIT)
 		ret = req_exit(m, req, &owner);
 

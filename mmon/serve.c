@@ -23,6 +23,7 @@ static const char * const op_name[MMON_OP_MAX] = {
 	[MMON_OP_FETCH] = "fetch",
 	[MMON_OP_CLONE] = "clone",
 	[MMON_OP_EXIT] = "exit",
+	[MMON_OP_ADOPT] = "adoption",
 };
 
 /* ---- what the manager is told ------------------------------------------------ */
@@ -104,27 +105,50 @@ static bool is_fetch_of_one(const struct lite_request *req)
 	return req->op == MMON_OP_FETCH && req->nr_direct == 1;
 }
 
-static void handle(struct lite_request *req)
+/* Softirq context. */
+static void handle_fetch(struct lite_request *req)
 {
 	struct mmon_pages pages;
-	struct mmon_body body;
-	int err = mmon_handle(server, req, &pages, &body);
+	int err = mmon_handle(server, req, &pages, NULL);
 
 	trace_mmon_request(req, err);
-	if (req->op != MMON_OP_FETCH)
-		schedule_delayed_work(&publish_work, HZ);
 	if (err) {
 		/* A fetch of one page that is not stored is in order. */
 		if (!(err == -ENOENT && pages.nr))
 			report_refusal(req, err);
 		lite_reply(req, err, NULL, 0);
-	} else if (req->op != MMON_OP_FETCH) {
-		lite_reply(req, 0, body.bytes, body.len);
 	} else if (is_fetch_of_one(req)) {
 		reply_page(req, pages.frame[0]);
 	} else {
 		reply_pages(req, &pages);
 	}
+}
+
+/* Process context. The body of an answer is too large for the stack. */
+static void handle_change(struct lite_request *req)
+{
+	struct mmon_body *body = kmalloc(sizeof(*body), GFP_KERNEL);
+	struct mmon_pages pages;
+	int err = -ENOMEM;
+
+	if (body)
+		err = mmon_handle(server, req, &pages, body);
+	else
+		mmon_count_refusal(server, err);
+	trace_mmon_request(req, err);
+	schedule_delayed_work(&publish_work, HZ);
+	if (err)
+		report_refusal(req, err);
+	lite_reply(req, err, err ? NULL : body->bytes, err ? 0 : body->len);
+	kfree(body);
+}
+
+static void handle(struct lite_request *req)
+{
+	if (req->op == MMON_OP_FETCH)
+		handle_fetch(req);
+	else
+		handle_change(req);
 }
 
 static void event(u32 node, enum lite_event event, void *service_data)

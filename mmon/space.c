@@ -146,6 +146,23 @@ void mmon_space_set_vmas(struct mmon_space *space, struct mmon_vmas *vmas)
 }
 
 /**
+ * mmon_space_claim - a chunk of its own for the next frames, if it pays
+ * @m: the monitor
+ * @space: the space
+ * @nr: how many frames it is about to take
+ *
+ * Small spaces share the common chunks: a chunk of their own would be wasted.
+ * Context: process, space->lock held; may sleep.
+ */
+void mmon_space_claim(struct mmon *m, struct mmon_space *space, u32 nr)
+{
+	lockdep_assert_held(&space->lock);
+	if (space->frames >= MMON_CLAIM_FRAMES &&
+	    READ_ONCE(space->chunks.nr_free) < nr)
+		mmon_chunk_claim(&m->pool, &space->chunks);
+}
+
+/**
  * mmon_space_reserve - make sure that a frame can be stored at @index
  * @space: the space
  * @index: address >> MMON_PAGE_SHIFT
@@ -219,6 +236,7 @@ void mmon_space_clear(struct mmon *m, struct mmon_space *space)
 	lockdep_assert_held(&space->lock);
 	mmon_space_set_vmas(space, NULL);
 	mmon_space_drop(m, space, 0, ULONG_MAX, false);
+	mmon_spares_clear(m, space);
 	mmon_chunks_disown(&m->pool, &space->chunks);
 	xa_destroy(&space->pages);
 }

@@ -311,6 +311,17 @@ bool pmon_changes_have_clones(struct pmon_changes *changes)
 	return found;
 }
 
+/* pmon_changes_told - has the home been told of everything? */
+bool pmon_changes_told(struct pmon_changes *changes)
+{
+	bool ret;
+
+	mutex_lock(&changes->lock);
+	ret = list_empty(&changes->log) && !changes->pending;
+	mutex_unlock(&changes->lock);
+	return ret;
+}
+
 /*
  * pmon_changes_inherit - fork: the child knows the ranges that the parent knows
  * @cloned: the range will be cloned at the home, its vmas included; else the

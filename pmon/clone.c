@@ -87,15 +87,15 @@ int pmon_clone_deliver(struct pmon_space *space, const struct pmon_clone *clone)
 		.end = cpu_to_le64((u64)(clone->last + 1) << MMON_PAGE_SHIFT),
 	};
 	int ret = pmon_stream_call_retry(space, MMON_OP_CLONE, &body,
-					 sizeof(body));
+					 sizeof(body), NULL, 0);
 
-	if (ret)
+	if (ret < 0)
 		pmon_space_lose(clone->child);
 	else
 		clone->child->attached = true;
 	pmon_count(clones_sent);
 	clone_done(clone->child);
-	return ret;
+	return min(ret, 0);
 }
 
 /*

@@ -26,7 +26,12 @@
 #include "internal.h"
 #include "trace.h"
 
-#define EVICT_BATCH	32
+/*
+ * All of a round go in one flush: who is locked, without being marked as in transfer,
+ * while the home is waited for would have to be waited for by whoever discards it
+ * (munmap, exit), unkillably.
+ */
+#define EVICT_BATCH	PMON_FLUSH_MAX
 #define IDLE_MS		20		/* between rounds that freed nothing */
 #define STALL_ROUNDS	100		/* of refused flushes: give up */
 #define PIN_ROUNDS	1500		/* of nothing but pinned lines: the same */
@@ -322,28 +327,6 @@ static unsigned int evict_line(struct pmon_budget *budget,
 	return evict_to(line, line->remote ? PMON_ENTRY_STORED : NULL);
 }
 
-/*
- * There is no room in this round's flush for the line at @first. Neither it nor
- * those behind it may stay locked, without being marked as in transfer, until the
- * home has answered: whoever discards one (munmap, exit) would have to wait for the
- * network, unkillably. They come first in the next round.
- */
-static void put_off(struct pmon_budget *budget, struct batch *batch,
-		    unsigned int first)
-{
-	enum pmon_policy now = pmon_policy_now();
-	unsigned int i;
-
-	spin_lock_bh(&budget->lru_lock);
-	for (i = batch->nr; i > first; i--)
-		pmon_order_put_off(&budget->order, now,
-				   &batch->line[i - 1]->entry);
-	spin_unlock_bh(&budget->lru_lock);
-	for (i = first; i < batch->nr; i++)
-		unlock_page(batch->line[i]->page);
-	batch->nr = first;
-}
-
 static unsigned int evict_round(struct pmon_budget *budget, bool force)
 {
 	struct batch batch;
@@ -355,14 +338,8 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 	batch_unmap(&batch, force || pmon_policy_now() == PMON_FIFO);
 	budget->refused = false;
 	budget->pinned = 0;
-	for (i = 0; i < batch.nr; i++) {
-		if (budget->flush->nr == MMON_FLUSH_MAX &&
-		    PageDirty(batch.line[i]->page)) {
-			put_off(budget, &batch, i);
-			break;
-		}
+	for (i = 0; i < batch.nr; i++)
 		freed += evict_line(budget, batch.line[i], force);
-	}
 	freed += flush_batch(budget->flush);
 	if (budget->pinned < batch.nr)
 		budget->pinned = 0;

@@ -217,10 +217,17 @@ static bool fetch_read(struct pmon_line *line)
 	return true;
 }
 
-/* Are there changes that the home must hear of before it is asked for pages? */
-static bool behind(struct pmon_space *space)
+/*
+ * pmon_fetch_behind - must the home hear of changes before it is asked for pages?
+ *
+ * What it would answer with is an older content at best. Context: any.
+ */
+bool pmon_fetch_behind(struct pmon_space *space)
 {
-	return READ_ONCE(space->changes.moves) || atomic_read(&space->clones);
+	/* After the entry that led here. Pairs with the xa_lock of its storer. */
+	smp_rmb();
+	return READ_ONCE(space->changes.moves) || atomic_read(&space->clones) ||
+	       READ_ONCE(space->untold);
 }
 
 /*
@@ -233,8 +240,8 @@ bool pmon_fetch_needs_sync(struct pmon_space *space, void *entry)
 {
 	struct pmon_reach reach;
 
-	return behind(space) &&
-	       !pmon_grant_find(space, pmon_entry_copy(entry).location, &reach);
+	return !pmon_grant_find(space, pmon_entry_copy(entry).location, &reach) &&
+	       pmon_fetch_behind(space);
 }
 
 /*
@@ -252,7 +259,7 @@ void pmon_fetch_start(struct pmon_line *line)
 	line->started = local_clock();
 	if (fetch_read(line))
 		return;
-	if (likely(!behind(space)))
+	if (likely(!pmon_fetch_behind(space)))
 		fetch_request(line);
 	else	/* The grant went away since pmon_fetch_needs_sync(). */
 		pmon_io_end(line, PMON_ENTRY_STORED);

@@ -3,7 +3,8 @@
  * Writing dirty lines back to their home, in batches of one space.
  *
  * A page whose frame at the home is granted, and not promised to a child of a
- * fork, is written there in place, one-sided. The rest goes in one request, for
+ * fork, is written there in place, one-sided; one that has no such frame into a spare
+ * one, of which the home is told later (spare.c). The rest goes by request, for
  * which the home takes fresh frames and tells where they are. While a batch is out
  * its pages stay locked: faulters wait, nothing can write to them (they are
  * unmapped and not pinned), so the checksum taken before sending is the checksum of
@@ -36,7 +37,7 @@ void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
 	flush->err[i] = -EBUSY;
 }
 
-/* ---- in place ------------------------------------------------------------------ */
+/* ---- one-sided ----------------------------------------------------------------- */
 
 static void writes_put(struct pmon_flush *flush)
 {
@@ -55,12 +56,12 @@ static void write_done(struct lite_io *io)
 	if (io->status)
 		pmon_count(writes_failed);
 	if (io->status == -EREMOTEIO)
-		pmon_grant_revoked(flush->space,
-				   flush->line[first]->copy.location, io->rkey);
+		pmon_grant_revoked(flush->space, flush->location[first],
+				   io->rkey);
 	writes_put(flush);
 }
 
-/* May page @i be written in place, and where? */
+/* May page @i be written over its copy at the home, and where? */
 static bool may_write(struct pmon_flush *flush, unsigned int i,
 		      struct pmon_reach *reach)
 {
@@ -70,7 +71,48 @@ static bool may_write(struct pmon_flush *flush, unsigned int i,
 	       pmon_grant_find(flush->space, line->copy.location, reach);
 }
 
-/* One WRITE for each run of pages that are neighbours at the home. Returns how many. */
+/* Pages that need a place at the home; the others get theirs. */
+static unsigned int place_own(struct pmon_flush *flush)
+{
+	struct pmon_reach reach;
+	unsigned int i, homeless = 0;
+
+	for (i = 0; i < flush->nr; i++) {
+		flush->spare[i] = false;
+		flush->location[i] = 0;
+		if (may_write(flush, i, &reach))
+			flush->location[i] = flush->line[i]->copy.location;
+		else
+			homeless += !READ_ONCE(flush->line[i]->detached);
+	}
+	return homeless;
+}
+
+/* A spare frame each, as long as there are any that can be reached. */
+static void place_spare(struct pmon_flush *flush)
+{
+	struct pmon_reach reach;
+	unsigned int i;
+	u32 location;
+
+	for (i = 0; i < flush->nr; i++) {
+		if (flush->location[i] || READ_ONCE(flush->line[i]->detached))
+			continue;
+		do {
+			location = pmon_spare_take(flush->space);
+		} while (location &&
+			 !pmon_grant_find(flush->space, location, &reach));
+		if (!location)
+			break;
+		flush->location[i] = location;
+		flush->spare[i] = true;
+	}
+}
+
+/*
+ * One WRITE for each run of pages that are neighbours at the home, of at most
+ * LITE_DIRECT_MAX. Returns how many.
+ */
 static unsigned int write_build(struct pmon_flush *flush)
 {
 	struct pmon_reach reach, before = { 0 };
@@ -78,11 +120,14 @@ static unsigned int write_build(struct pmon_flush *flush)
 	unsigned int i, nr = 0;
 
 	for (i = 0; i < flush->nr; i++) {
-		if (!may_write(flush, i, &reach)) {
+		/* It may have been revoked since it was placed. */
+		if (!pmon_grant_find(flush->space, flush->location[i], &reach)) {
+			flush->location[i] = 0;
 			write = NULL;
 			continue;
 		}
-		if (write && pmon_reach_follows(&reach, &before)) {
+		if (write && pmon_reach_follows(&reach, &before) &&
+		    write->io.nr_local < LITE_DIRECT_MAX) {
 			write->io.nr_local++;
 		} else {
 			write = &flush->write[nr++];
@@ -102,13 +147,35 @@ static unsigned int write_build(struct pmon_flush *flush)
 	return nr;
 }
 
+/* What has become of the page in a spare frame? */
+static void spare_done(struct pmon_flush *flush, unsigned int i)
+{
+	struct pmon_line *line = flush->line[i];
+
+	if (flush->err[i]) {
+		pmon_spares_failed(flush->space);
+		return;
+	}
+	/*
+	 * Detached: the change that discards it may have been logged before.
+	 * The frame stays spare.
+	 */
+	if (READ_ONCE(line->detached))
+		return;
+	pmon_spare_filled(flush->space, line->page->index, flush->location[i]);
+	line->copy.location = flush->location[i];
+	line->copy.in_place = true;
+}
+
 /* Return: how many pages were stored. */
-static unsigned int write_in_place(struct pmon_flush *flush)
+static unsigned int write_one_sided(struct pmon_flush *flush)
 {
 	unsigned int i, nr, stored = 0;
 
 	if (!pmon_grant_any(flush->space))
 		return 0;
+	if (pmon_spares_prepare(flush->space, place_own(flush)))
+		place_spare(flush);
 	nr = write_build(flush);
 	if (!nr)
 		return 0;
@@ -119,20 +186,27 @@ static unsigned int write_in_place(struct pmon_flush *flush)
 	/* The transfers end by themselves when the host is given up. */
 	wait_for_completion(&flush->written);
 	pmon_count_n(writes, nr);
-	for (i = 0; i < flush->nr; i++)
+	for (i = 0; i < flush->nr; i++) {
+		if (flush->location[i] && flush->spare[i])
+			spare_done(flush, i);
 		stored += !flush->err[i];
+	}
 	return stored;
 }
 
 /* ---- by request ---------------------------------------------------------------- */
 
-static unsigned int request_build(struct pmon_flush *flush,
+/* As many as go into one, from *@next on. */
+static unsigned int request_build(struct pmon_flush *flush, unsigned int *next,
 				  struct lite_sge *sge, u8 *which)
 {
 	unsigned int i, n = 0;
 
-	for (i = 0; i < flush->nr; i++) {
-		struct pmon_line *line = flush->line[i];
+	while (*next < flush->nr && n < MMON_FLUSH_MAX) {
+		struct pmon_line *line;
+
+		i = (*next)++;
+		line = flush->line[i];
 
 		if (!flush->err[i])
 			continue;
@@ -185,7 +259,7 @@ static void request_locate(struct pmon_flush *flush, const u8 *which,
 	}
 }
 
-static int request_send(struct pmon_flush *flush)
+static int request_send(struct pmon_flush *flush, unsigned int *next)
 {
 	struct pmon_space *space = flush->space;
 	struct lite_sge sge[MMON_FLUSH_MAX];
@@ -193,10 +267,7 @@ static int request_send(struct pmon_flush *flush)
 	unsigned int n;
 	int ret;
 
-	ret = pmon_stream_sync(space);
-	if (ret)
-		return ret;
-	n = request_build(flush, sge, which);
+	n = request_build(flush, next, sge, which);
 	if (!n)
 		return 0;
 	flush->body.head.nr = cpu_to_le32(n);
@@ -208,11 +279,22 @@ static int request_send(struct pmon_flush *flush)
 		pmon_count(flush_errors);
 		return ret;
 	}
+	pmon_spares_settled(space);
 	request_locate(flush, which, n, ret);
 	pmon_count(flushes);
 	pmon_count_n(flushed_pages, n);
 	trace_pmon_flush(space, n);
 	return 0;
+}
+
+static int request_rest(struct pmon_flush *flush)
+{
+	unsigned int next = 0;
+	int ret = pmon_stream_sync(flush->space);
+
+	while (!ret && next < flush->nr)
+		ret = request_send(flush, &next);
+	return ret;
 }
 
 /* pmon_flush_fail - @err for all that is not stored */
@@ -234,13 +316,14 @@ void pmon_flush_fail(struct pmon_flush *flush, int err)
  */
 int pmon_flush_send(struct pmon_flush *flush)
 {
-	unsigned int i, stored = write_in_place(flush);
+	unsigned int i, stored;
 	int ret = 0;
 
 	lockdep_assert_held(&flush->space->stream_lock);
+	stored = write_one_sided(flush);
 	pmon_count_n(flushed_pages, stored);
 	if (stored < flush->nr)
-		ret = request_send(flush);
+		ret = request_rest(flush);
 	if (ret)
 		pmon_flush_fail(flush, ret);
 	/*

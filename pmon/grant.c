@@ -51,6 +51,12 @@ bool pmon_grant_any(struct pmon_space *space)
 	return !xa_empty(&space->grants);
 }
 
+/* pmon_grants_used - may any page be reached one-sided just now? */
+bool pmon_grants_used(struct pmon_space *space)
+{
+	return READ_ONCE(one_sided) && pmon_grant_any(space);
+}
+
 /*
  * pmon_grant_find - how to reach a page of the home
  * @location: of the page, 0: not known

@@ -76,7 +76,8 @@ struct pmon_threads;
 	X(faults) X(first_touches) X(file_fills) X(soft_faults)		\
 	X(misses) X(fetch_retries) X(checksum_errors)			\
 	X(reads) X(reads_failed) X(writes) X(writes_failed)		\
-	X(grants) X(grants_revoked) X(waits_spared) X(waits_spun)	\
+	X(grants) X(grants_revoked) X(adoptions) X(adopted_pages)	\
+	X(waits_spared) X(waits_spun)	\
 	X(waits_for_line) X(evictions) X(evictions_clean)		\
 	X(flushes) X(flushed_pages) X(flush_errors) X(unmap_calls)	\
 	X(rotations) X(pinned_skips) X(forks) X(fork_pages) X(fork_bounces) \
@@ -367,6 +368,7 @@ bool pmon_changes_clone(struct pmon_changes *changes, struct pmon_space *child,
 bool pmon_changes_take_clone(struct pmon_changes *changes,
 			     struct pmon_space *child, struct pmon_clone *clone);
 bool pmon_changes_have_clones(struct pmon_changes *changes);
+bool pmon_changes_told(struct pmon_changes *changes);
 
 void pmon_changes_set_plain(struct pmon_changes *changes, pgoff_t first,
 			    pgoff_t last);
@@ -402,6 +404,9 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  * @home: node id of the memory host; 0: not chosen yet. Written once under
  *	stream_lock.
  * @grants: chunk of frames at the home -> how to reach it (grant.c)
+ * @spares: spare frames at the home (spare.c), stream_lock; NULL: never had any
+ * @untold: pages lie in some that the home does not know of. Written under
+ *	stream_lock.
  * @lost: the home died; any access that needs it gets SIGBUS
  * @seq, @attached: stream state, stream_lock; @attached of a child is set by
  *	its parent's stream
@@ -428,6 +433,8 @@ struct pmon_space {
 	struct pmon_changes changes;
 	struct mutex stream_lock;	/* across RPCs: see the head */
 	struct xarray grants;
+	struct pmon_spares *spares;
+	bool untold;
 	struct lite_peer *home;
 	struct pmon_space *origin;
 	atomic_t clones;
@@ -495,7 +502,8 @@ static inline bool pmon_vma_managed(const struct vm_area_struct *vma)
 
 int pmon_stream_home(struct pmon_space *space);
 int pmon_stream_sync(struct pmon_space *space);
-int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len);
+int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len,
+			   void *reply, u32 reply_size);
 int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
 		     const struct lite_sge *payload, u32 nr_payload,
 		     void *reply, u32 reply_size);
@@ -520,11 +528,21 @@ static inline bool pmon_reach_follows(const struct pmon_reach *reach,
 void pmon_grants_init(struct pmon_space *space);
 void pmon_grants_destroy(struct pmon_space *space);
 bool pmon_grant_any(struct pmon_space *space);
+bool pmon_grants_used(struct pmon_space *space);
 bool pmon_grant_find(struct pmon_space *space, u32 location,
 		     struct pmon_reach *reach);
 void pmon_grant_revoked(struct pmon_space *space, u32 location, u32 rkey);
 void pmon_grant_set(struct pmon_space *space, const struct mmon_grant *wire);
 void pmon_grant_withhold(struct pmon_space *space, pgoff_t first, pgoff_t last);
+
+/* ---- spare.c ----------------------------------------------------------------- */
+
+int pmon_spares_tell(struct pmon_space *space);
+bool pmon_spares_prepare(struct pmon_space *space, unsigned int wanted);
+u32 pmon_spare_take(struct pmon_space *space);
+void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location);
+void pmon_spares_failed(struct pmon_space *space);
+void pmon_spares_settled(struct pmon_space *space);
 
 /* ---- clone.c ----------------------------------------------------------------- */
 
@@ -559,6 +577,7 @@ int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		int len, int write);
 void pmon_fetch_start(struct pmon_line *line);
 bool pmon_fetch_spin(struct page *page);
+bool pmon_fetch_behind(struct pmon_space *space);
 bool pmon_fetch_needs_sync(struct pmon_space *space, void *entry);
 void pmon_read_ended(struct pmon_line *line, int status, u32 rkey);
 void pmon_io_end(struct pmon_line *line, void *failed);
@@ -592,13 +611,17 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
 
 /* ---- flush.c --------------------------------------------------------------- */
 
+#define PMON_FLUSH_MAX	32
+
 /**
  * struct pmon_flush - one batch of dirty lines of one space
  * @line, @sge: what is stored: the lines' pages, or copies of them
  * @sum: of what is stored
  * @err: when sent: 0: stored; or why not
- * @write: transfers in place, @writing of them under way, and @written when none
- * @body, @reply: of the request for those that are not written in place
+ * @location: where it is written one-sided; 0: it goes by request
+ * @spare: that is a spare frame, not the page's own
+ * @write: one-sided transfers, @writing of them under way, and @written when none
+ * @body, @reply: of a request for those that are not written one-sided
  *
  * The lines are page-locked, unmapped and have line->io set from
  * pmon_flush_add() until pmon_flush_send() has returned.
@@ -606,14 +629,16 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
 struct pmon_flush {
 	struct pmon_space *space;
 	unsigned int nr;
-	struct pmon_line *line[MMON_FLUSH_MAX];
-	struct lite_sge sge[MMON_FLUSH_MAX];
-	u32 sum[MMON_FLUSH_MAX];
-	int err[MMON_FLUSH_MAX];
+	struct pmon_line *line[PMON_FLUSH_MAX];
+	struct lite_sge sge[PMON_FLUSH_MAX];
+	u32 sum[PMON_FLUSH_MAX];
+	int err[PMON_FLUSH_MAX];
+	u32 location[PMON_FLUSH_MAX];
+	bool spare[PMON_FLUSH_MAX];
 	struct pmon_write {
 		struct lite_io io;
 		struct pmon_flush *flush;
-	} write[MMON_FLUSH_MAX];
+	} write[PMON_FLUSH_MAX];
 	atomic_t writing;
 	struct completion written;
 	struct {

@@ -63,18 +63,6 @@ void pmon_order_looked(struct pmon_order *order, enum pmon_policy policy,
 		order->hand = entry->next;
 }
 
-/*
- * pmon_order_put_off - @entry was looked at, but its turn is yet to come
- *
- * Several: the last one first, so that the hand is back at the first in the end.
- */
-void pmon_order_put_off(struct pmon_order *order, enum pmon_policy policy,
-			struct list_head *entry)
-{
-	if (policy == PMON_SIEVE)
-		order->hand = entry;
-}
-
 /* pmon_order_keep - @entry was looked at and cannot or should not go */
 void pmon_order_keep(struct pmon_order *order, enum pmon_policy policy,
 		     struct list_head *entry)

@@ -42,8 +42,6 @@ struct list_head *pmon_order_next(struct pmon_order *order,
 				  struct list_head *entry);
 void pmon_order_looked(struct pmon_order *order, enum pmon_policy policy,
 		       struct list_head *entry);
-void pmon_order_put_off(struct pmon_order *order, enum pmon_policy policy,
-			struct list_head *entry);
 void pmon_order_keep(struct pmon_order *order, enum pmon_policy policy,
 		     struct list_head *entry);
 bool pmon_order_spares(enum pmon_policy policy, bool accessed);

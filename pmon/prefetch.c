@@ -335,11 +335,25 @@ static bool window_read(struct window *window, struct pmon_space *space)
 	return true;
 }
 
+/* Whoever wants one of the pages tells the home first. */
+static void window_give_up(struct window *window)
+{
+	unsigned int i;
+
+	for (i = 0; i < window->nr; i++)
+		pmon_io_end(window->line[i], PMON_ENTRY_STORED);
+	window_put(window);
+}
+
 static void window_start(struct window *window, struct pmon_space *space)
 {
 	pmon_count(prefetch_requests);
 	pmon_count_n(prefetch_issued, window->nr);
-	if (!window_read(window, space))
+	if (window_read(window, space))
+		return;
+	if (pmon_fetch_behind(space))
+		window_give_up(window);
+	else
 		window_submit(window, space);
 }
 

@@ -76,7 +76,7 @@ static bool is_loss(const struct pmon_space *space, int err)
 
 /*
  * pmon_stream_call - send one changing request and wait for its answer
- * @op: MMON_OP_MAPS, _FLUSH or _CLONE
+ * @op: MMON_OP_MAPS, _FLUSH, _ADOPT or _CLONE
  * @body: begins with asid and sequence number, which are filled in here
  * @reply: for up to @reply_size bytes of the answer's body
  *
@@ -122,16 +122,19 @@ int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
  * pmon_stream_call_retry - the same, for what has been taken out of the log
  *
  * A home that refuses for now is asked again, and one that goes on refusing is
- * out of step: the space is lost then. Return: 0 or negative errno.
+ * out of step: the space is lost then. Return: length of the answer's body or
+ * negative errno.
  */
-int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len)
+int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len,
+			   void *reply, u32 reply_size)
 {
 	int ret, tries;
 
 	for (tries = 0; tries < RETRY_MAX; tries++) {
-		ret = pmon_stream_call(space, op, body, len, NULL, 0, NULL, 0);
+		ret = pmon_stream_call(space, op, body, len, NULL, 0, reply,
+				       reply_size);
 		if (ret >= 0)
-			return 0;
+			return ret;
 		if (space->lost)
 			break;
 		msleep(RETRY_MS);
@@ -148,10 +151,12 @@ static int sync_changes(struct pmon_space *space, struct maps_message *message,
 	message->head.nr = cpu_to_le32(nr);
 	message->head.reserved = 0;
 	ret = pmon_stream_call_retry(space, MMON_OP_MAPS, message,
-				     offsetof(struct maps_message, change[nr]));
-	if (!ret)
-		pmon_count_n(changes_sent, nr);
-	return ret;
+				     offsetof(struct maps_message, change[nr]),
+				     NULL, 0);
+	if (ret < 0)
+		return ret;
+	pmon_count_n(changes_sent, nr);
+	return 0;
 }
 
 /*
@@ -174,14 +179,17 @@ int pmon_stream_sync(struct pmon_space *space)
 		space->message = kzalloc(sizeof(*message),
 					 GFP_KERNEL | __GFP_NOFAIL);
 	message = (struct maps_message *)space->message;
-	do {
+	ret = pmon_spares_tell(space);
+	nr = !ret;
+	clone.child = NULL;
+	while (!ret && (nr || clone.child)) {
 		nr = pmon_changes_take(&space->changes, message->change,
 				       MMON_MAPS_MAX, &clone);
 		if (clone.child)
 			ret = pmon_clone_deliver(space, &clone);
 		else if (nr)
 			ret = sync_changes(space, message, nr);
-	} while (!ret && (nr || clone.child));
+	}
 	if (ret)
 		pmon_clone_fail(space);
 	return ret;
@@ -207,6 +215,7 @@ void pmon_stream_exit(struct pmon_space *space)
 	if (space->attached)
 		lite_call_sync(&call, NULL, 0);
 	kfree(space->message);
+	kfree(space->spares);
 	if (space->home)
 		lite_peer_put(space->home);
 }

@@ -12,9 +12,9 @@
  * a larger one with -EPROTO. A refused request does not use its number up.
  *
  * Errors: -EBADMSG malformed; -EOPNOTSUPP unknown op; -ENOENT unknown asid or
- * page never stored; -EPERM asid of another node; -EFAULT outside every vma;
- * -EACCES the vma does not permit it; -ENOSPC no frames left; -EPROTO sequence;
- * -ENOMEM.
+ * page never stored; -EINVAL no spare frame of the asid; -EPERM asid of another
+ * node; -EFAULT outside every vma; -EACCES the vma does not permit it; -ENOSPC no
+ * frames left; -EPROTO sequence; -ENOMEM.
  */
 #ifndef MMON_WIRE_H
 #define MMON_WIRE_H
@@ -29,6 +29,7 @@
 #define MMON_FETCH_MAX		16		/* pages in one fetch */
 #define MMON_FLUSH_MAX		15		/* pages in one flush */
 #define MMON_MAPS_MAX		64		/* changes in one request */
+#define MMON_SPARES_MAX		64		/* spare frames of one space */
 
 /** enum mmon_op - lite_call::op */
 enum mmon_op {
@@ -37,6 +38,7 @@ enum mmon_op {
 	MMON_OP_FETCH	= 3,	/* struct mmon_fetch + __le64 addr[], direct reply */
 	MMON_OP_CLONE	= 4,	/* struct mmon_clone */
 	MMON_OP_EXIT	= 5,	/* struct mmon_exit */
+	MMON_OP_ADOPT	= 6,	/* struct mmon_adopt + mmon_adopt_page[] */
 	MMON_OP_MAX,
 };
 
@@ -167,6 +169,67 @@ static_assert(sizeof(struct mmon_flush_reply) == 64);
 
 #define MMON_FLUSH_REPLY_MAX	(sizeof(struct mmon_flush_reply) + \
 				 MMON_FLUSH_MAX * sizeof(struct mmon_grant))
+
+/**
+ * struct mmon_adopt_page - a page that its owner has written into a spare frame
+ * @addr: page aligned, inside a writable vma
+ * @location: of the frame
+ */
+struct mmon_adopt_page {
+	__le64 addr;
+	__le32 location;
+	__le32 reserved;
+};
+
+static_assert(sizeof(struct mmon_adopt_page) == 16);
+
+/**
+ * struct mmon_adopt - pages that lie in spare frames already, and a wish for more
+ * @nr: pages that follow, 0..MMON_SPARES_MAX
+ * @want: how many spare frames the asid is to have afterwards, 0..MMON_SPARES_MAX;
+ *	0 with @nr 0 is malformed
+ *
+ * A spare frame is the asid's and in no page map: its owner may WRITE a page of
+ * the asid into it, of whatever address, and tells so later. Until it has told,
+ * the memory host knows nothing of the page: the owner reads it one-sided, and
+ * tells before it asks for anything that concerns the page. No WRITE to the frame
+ * may be under way by then. From then on it is the page's frame, in the place of
+ * any former one, and may be read and written as struct mmon_flush_reply says.
+ *
+ * A frame that a WRITE failed on must be left alone, neither told of nor written
+ * again, until a flush is answered, as there. It stays spare.
+ *
+ * All or nothing: -EINVAL if a location is not that of a spare frame of the asid,
+ * or is named twice. Spare frames stay until they are told of, or the asid ends,
+ * or the key to them is revoked and an answer no longer lists them. Success is
+ * answered with a struct mmon_spares.
+ */
+struct mmon_adopt {
+	__le64 asid;
+	__le64 seq;
+	__le32 nr;
+	__le32 want;
+};
+
+static_assert(sizeof(struct mmon_adopt) == 24);
+
+/**
+ * struct mmon_spares - all spare frames that the asid has now
+ * @location: of frame i; 0 beyond them
+ * @nr: how many; fewer than wanted if frames are scarce, 0 for a small asid
+ * @nr_grants: grants that follow: one for each chunk that @location names
+ */
+struct mmon_spares {
+	__le32 location[MMON_SPARES_MAX];
+	__le32 nr;
+	__le32 nr_grants;
+	struct mmon_grant grant[];
+};
+
+static_assert(sizeof(struct mmon_spares) == 264);
+
+#define MMON_SPARES_REPLY_MAX	(sizeof(struct mmon_spares) + \
+				 MMON_SPARES_MAX * sizeof(struct mmon_grant))
 
 /** struct mmon_fetch - pages wanted, placed into the caller's direct pages.
  * nr == 1: the page, or an error. nr > 1: the reply body is a __le32 bitmap of

@@ -103,6 +103,28 @@ static void check_space(struct mmon *m, struct mmon_space *space, u32 *maps)
 	SHIM_ASSERT(space->frames == n);
 }
 
+static struct mmon_chunk *chunk_of(struct mmon *m, const struct mmon_frame *frame)
+{
+	return &m->pool.chunk[(frame - m->pool.frame) >> MMON_CHUNK_SHIFT];
+}
+
+/* Spare frames are the space's, of a chunk that is its own unless it was revoked. */
+static u32 check_spares(struct mmon *m, struct mmon_space *space, u32 *spare)
+{
+	struct mmon_frame *frame;
+	u32 i;
+
+	SHIM_ASSERT(space->nr_spares <= MMON_SPARES_MAX);
+	SHIM_ASSERT(space->spare || !space->nr_spares);
+	for (i = 0; i < space->nr_spares; i++) {
+		frame = space->spare[i];
+		SHIM_ASSERT(!spare[frame - m->pool.frame]++);
+		SHIM_ASSERT(!chunk_of(m, frame)->owner ||
+			    chunk_of(m, frame)->owner == &space->chunks);
+	}
+	return space->nr_spares;
+}
+
 static u32 count_pins(const struct mmon_frame *frame,
 		      const struct mmon_pages *pinned, u32 nr)
 {
@@ -116,11 +138,6 @@ static u32 count_pins(const struct mmon_frame *frame,
 }
 
 /* ---- of chunks ------------------------------------------------------------------- */
-
-static struct mmon_chunk *chunk_of(struct mmon *m, const struct mmon_frame *frame)
-{
-	return &m->pool.chunk[(frame - m->pool.frame) >> MMON_CHUNK_SHIFT];
-}
 
 static const struct mmon_space *owner_of(struct mmon *m,
 					 const struct mmon_chunk *chunk)
@@ -244,8 +261,8 @@ static void check_chunks(struct mmon *m)
 void fixture_check(struct mmon *m, const struct mmon_pages *pinned, u32 nr)
 {
 	struct mmon_pool *pool = &m->pool;
-	u32 *maps = calloc(pool->total, sizeof(*maps));
-	u32 i, used = 0, out = 0, spaces = 0, pins, ref;
+	u32 *maps = calloc(2 * pool->total, sizeof(*maps)), *spare = maps + pool->total;
+	u32 i, used = 0, out = 0, spaces = 0, spares = 0, pins, ref;
 	struct mmon_space *space;
 	unsigned long asid;
 
@@ -254,20 +271,23 @@ void fixture_check(struct mmon *m, const struct mmon_pages *pinned, u32 nr)
 	xa_for_each(&m->spaces, asid, space) {
 		SHIM_ASSERT(space->asid == asid);
 		check_space(m, space, maps);
+		spares += check_spares(m, space, spare);
 		spaces++;
 	}
 	SHIM_ASSERT((int)spaces == atomic_read(&m->nr_spaces));
 	for (i = 0; i < pool->total; i++) {
 		pins = count_pins(&pool->frame[i], pinned, nr);
 		ref = refcount_read(&pool->frame[i].ref);
-		SHIM_ASSERT(ref == pins + !!maps[i]);
+		SHIM_ASSERT(!maps[i] || !spare[i]);
+		SHIM_ASSERT(ref == pins + !!maps[i] + spare[i]);
 		SHIM_ASSERT(!ref || atomic_read(&pool->frame[i].maps) ==
 			    (int)maps[i]);
 		used += !!maps[i];
 		out += !!ref;
 	}
-	SHIM_ASSERT(pool->charged == used);
-	SHIM_ASSERT(used <= pool->capacity && pool->peak >= used &&
+	SHIM_ASSERT(pool->charged == used + spares);
+	SHIM_ASSERT(pool->spares == spares);
+	SHIM_ASSERT(pool->charged <= pool->capacity && pool->peak >= pool->charged &&
 		    pool->peak <= pool->capacity);
 	SHIM_ASSERT(pool->nr_free + out == pool->total);
 	check_chunks(m);
@@ -278,23 +298,41 @@ void fixture_check(struct mmon *m, const struct mmon_pages *pinned, u32 nr)
 
 static struct mmon_body last_body;
 
+static struct place place_of(u32 location, const struct mmon_grant *grant,
+			     u32 nr_grants)
+{
+	struct place place = { 0 };
+	u32 j, at = location - 1;
+
+	if (!last_body.len || !location)
+		return place;
+	for (j = 0; j < nr_grants; j++)
+		if (grant[j].chunk == at >> MMON_CHUNK_SHIFT)
+			break;
+	SHIM_ASSERT(j < nr_grants);
+	place.frame = at;
+	place.rkey = grant[j].rkey;
+	place.addr = grant[j].addr + (at % MMON_CHUNK_FRAMES) * MMON_PAGE_SIZE;
+	return place;
+}
+
 struct place flush_place(u32 i)
 {
 	const struct mmon_flush_reply *reply = &last_body.flush;
-	u32 j, at = reply->location[i] - 1;
-	struct place place = { 0 };
 
-	if (!last_body.len || !reply->location[i])
-		return place;
-	for (j = 0; j < reply->nr_grants; j++)
-		if (reply->grant[j].chunk == at >> MMON_CHUNK_SHIFT)
-			break;
-	SHIM_ASSERT(j < reply->nr_grants);
-	place.frame = at;
-	place.rkey = reply->grant[j].rkey;
-	place.addr = reply->grant[j].addr +
-		     (at % MMON_CHUNK_FRAMES) * MMON_PAGE_SIZE;
-	return place;
+	return place_of(reply->location[i], reply->grant, reply->nr_grants);
+}
+
+u32 spares_listed(void)
+{
+	return last_body.len ? last_body.spares.nr : 0;
+}
+
+struct place spare_place(u32 i)
+{
+	const struct mmon_spares *reply = &last_body.spares;
+
+	return place_of(reply->location[i], reply->grant, reply->nr_grants);
 }
 
 /* Each page that may be told of is, with a key to just that page. */
@@ -323,38 +361,62 @@ static void check_places(struct mmon *m, const struct mmon_space *space,
 }
 
 /* Each grant is needed, and comes once. */
-static void check_grants(void)
+static void check_grants(const struct mmon_grant *grant, u32 nr_grants,
+			 const u32 *location, u32 nr)
 {
-	const struct mmon_flush_reply *reply = &last_body.flush;
 	u32 i, j, used;
 
-	SHIM_ASSERT(reply->nr_grants <= MMON_FLUSH_MAX);
-	SHIM_ASSERT(last_body.len == sizeof(*reply) +
-		    reply->nr_grants * sizeof(reply->grant[0]));
-	for (i = 0; i < reply->nr_grants; i++) {
+	SHIM_ASSERT(nr_grants <= nr);
+	for (i = 0; i < nr_grants; i++) {
 		used = 0;
-		for (j = 0; j < MMON_FLUSH_MAX; j++)
-			used += reply->location[j] &&
-				reply->grant[i].chunk ==
-				(reply->location[j] - 1) >> MMON_CHUNK_SHIFT;
+		for (j = 0; j < nr; j++)
+			used += location[j] && grant[i].chunk ==
+				(location[j] - 1) >> MMON_CHUNK_SHIFT;
 		SHIM_ASSERT(used);
 		for (j = 0; j < i; j++)
-			SHIM_ASSERT(reply->grant[i].chunk !=
-				    reply->grant[j].chunk);
+			SHIM_ASSERT(grant[i].chunk != grant[j].chunk);
 	}
+}
+
+/* All spares of the space, in order, each with a key to just that frame. */
+static void check_listed(struct mmon *m, const struct mmon_space *space)
+{
+	const struct mmon_spares *reply = &last_body.spares;
+	struct place place;
+	u32 i;
+
+	SHIM_ASSERT(last_body.len == sizeof(*reply) +
+		    reply->nr_grants * sizeof(reply->grant[0]));
+	SHIM_ASSERT(reply->nr == space->nr_spares);
+	check_grants(reply->grant, reply->nr_grants, reply->location,
+		     MMON_SPARES_MAX);
+	for (i = 0; i < reply->nr; i++) {
+		place = spare_place(i);
+		SHIM_ASSERT(space->spare[i] == &m->pool.frame[place.frame]);
+		SHIM_ASSERT(lite_stub_reach(place.rkey, place.addr) ==
+			    mmon_frame_data(&m->pool, space->spare[i]));
+	}
+	for (; i < MMON_SPARES_MAX; i++)
+		SHIM_ASSERT(!reply->location[i]);
 }
 
 static void check_body(struct mmon *m, const struct lite_request *req, int err)
 {
+	const struct mmon_flush_reply *reply = &last_body.flush;
 	const struct mmon_flush *msg = req->body;
 
-	if (err || req->op != MMON_OP_FLUSH) {
+	if (!err && req->op == MMON_OP_FLUSH) {
+		SHIM_ASSERT(last_body.len == sizeof(*reply) +
+			    reply->nr_grants * sizeof(reply->grant[0]));
+		check_grants(reply->grant, reply->nr_grants, reply->location,
+			     MMON_FLUSH_MAX);
+		check_places(m, xa_load(&m->spaces, msg->asid),
+			     (const void *)(msg + 1), msg->nr);
+	} else if (!err && req->op == MMON_OP_ADOPT) {
+		check_listed(m, xa_load(&m->spaces, msg->asid));
+	} else {
 		SHIM_ASSERT(!last_body.len);
-		return;
 	}
-	check_grants();
-	check_places(m, xa_load(&m->spaces, msg->asid), (const void *)(msg + 1),
-		     msg->nr);
 }
 
 int do_raw(struct mmon *m, struct lite_request *req, struct mmon_pages *pages)
@@ -449,6 +511,23 @@ int do_flush(struct mmon *m, u32 node, u64 asid, u64 seq, u32 nr,
 int do_flush1(struct mmon *m, u32 node, u64 asid, u64 seq, u64 addr, u64 stamp)
 {
 	return do_flush(m, node, asid, seq, 1, &addr, stamp);
+}
+
+int do_adopt(struct mmon *m, u32 node, u64 asid, u64 seq, u32 want, u32 nr,
+	     const u64 *addr, const u32 *frame)
+{
+	struct {
+		struct mmon_adopt head;
+		struct mmon_adopt_page page[MMON_SPARES_MAX + 1];
+	} msg = { { asid, seq, nr, want }, { { 0, 0, 0 } } };
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		msg.page[i].addr = addr[i];
+		msg.page[i].location = frame[i] + 1;
+	}
+	return call(m, node, MMON_OP_ADOPT, &msg,
+		    sizeof(msg.head) + nr * sizeof(msg.page[0]), NULL, 0);
 }
 
 int do_clone(struct mmon *m, u32 node, u64 asid, u64 seq, u64 child, u64 start,

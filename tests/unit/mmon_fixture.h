@@ -46,6 +46,9 @@ int do_map(struct mmon *m, u32 node, u64 asid, u64 seq,
 int do_flush(struct mmon *m, u32 node, u64 asid, u64 seq, u32 nr,
 	     const u64 *addr, u64 stamp);
 int do_flush1(struct mmon *m, u32 node, u64 asid, u64 seq, u64 addr, u64 stamp);
+/* @frame: of each page, as in struct place. */
+int do_adopt(struct mmon *m, u32 node, u64 asid, u64 seq, u32 want, u32 nr,
+	     const u64 *addr, const u32 *frame);
 int do_clone(struct mmon *m, u32 node, u64 asid, u64 seq, u64 child, u64 start,
 	     u64 end);
 int do_exit(struct mmon *m, u32 node, u64 asid);
@@ -63,6 +66,10 @@ struct place {
 
 /* Of page @i of the last flush that was answered. */
 struct place flush_place(u32 i);
+
+/* The spare frames that the last adoption was answered with. */
+u32 spares_listed(void);
+struct place spare_place(u32 i);
 
 /* Any request, in the context it would run in. The answer is checked. */
 int do_raw(struct mmon *m, struct lite_request *req, struct mmon_pages *pages);

@@ -30,6 +30,7 @@ static u64 page_no(u32 i)
  * @value: 0: nothing stored; else names a frame: flushes make new ones, clones
  *	copy them
  * @place: where the owner may write the page in place
+ * @spares, @spare: spare frames that it has; @rkey 0: no longer to be reached
  */
 struct model {
 	bool exists;
@@ -38,6 +39,8 @@ struct model {
 	signed char prot[PAGES];
 	u32 value[PAGES];
 	struct place place[PAGES];
+	u32 spares;
+	struct place spare[MMON_SPARES_MAX];
 };
 
 static struct model model[SPACES];
@@ -75,6 +78,15 @@ static u32 used(void)
 			n += first;
 		}
 	}
+	return n;
+}
+
+static u32 spares(void)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < SPACES; i++)
+		n += model[i].exists ? model[i].spares : 0;
 	return n;
 }
 
@@ -231,7 +243,7 @@ static int model_flush(struct model *s, u32 node, u64 seq, u32 nr,
 			expect = -EACCES;
 		more += !s->value[page[i]] || shared(s->value[page[i]]);
 	}
-	if (!expect && used() + more > CAPACITY)
+	if (!expect && used() + spares() + more > CAPACITY)
 		expect = -ENOSPC;
 	if (expect)
 		return expect;
@@ -316,6 +328,71 @@ static void write_in_place(void)
 	content_fill(data, &c);
 	s->value[p] = last_value;
 	in_place++;
+}
+
+/* ---- spare frames ------------------------------------------------------------------------- */
+
+static u32 adopted;
+
+/* What the owner writes into spare frames that it still reaches. */
+static u32 fill_spares(struct model *s, u32 nr, struct place *place, u32 *frame)
+{
+	struct content c = { 0 };
+	u32 i, n = 0;
+	void *data;
+
+	for (i = 0; i < s->spares && n < nr; i++) {
+		data = lite_stub_reach(s->spare[i].rkey, s->spare[i].addr);
+		if (!data)
+			continue;
+		c.stamp = last_value + 1 + n;
+		content_fill(data, &c);
+		place[n] = s->spare[i];
+		frame[n++] = s->spare[i].frame;
+	}
+	return n;
+}
+
+static void adopt(void)
+{
+	u32 i, nr, which = random_below(SPACES), start = random_below(PAGES);
+	u32 frame[MMON_SPARES_MAX], page[MMON_SPARES_MAX];
+	u32 want = random_below(8), stamp = last_value + 1;
+	struct place place[MMON_SPARES_MAX];
+	struct model *s = &model[which];
+	u64 seq = some_seq(s), addr[MMON_SPARES_MAX];
+	u32 node = some_node(s);
+	int expect = admit(s, node, seq), err;
+
+	nr = s->exists ? fill_spares(s, random_below(6), place, frame) : 0;
+	want += !nr && !want;
+	for (i = 0; i < nr; i++) {
+		page[i] = (start + i) % PAGES;
+		addr[i] = PAGE(page_no(page[i]));
+		if (!expect && s->prot[page[i]] < 0)
+			expect = -EFAULT;
+		else if (!expect && !(s->prot[page[i]] & MMON_PROT_WRITE))
+			expect = -EACCES;
+	}
+	if (nr > 1 && !random_below(10)) {
+		frame[nr - 1] = frame[0];
+		expect = expect ? expect : -EINVAL;
+	}
+	last_value += nr;
+	err = do_adopt(&m, node, asid_of(which), seq, want, nr, addr, frame);
+	assert_int_equal(err, min(expect, 0));
+	if (err)
+		return;
+	for (i = 0; !expect && i < nr; i++) {
+		s->value[page[i]] = stamp + i;
+		s->place[page[i]] = place[i];
+		adopted++;
+	}
+	s->seq += !expect;
+	assert_true(expect || spares_listed() <= max(want, s->spares));
+	s->spares = spares_listed();
+	for (i = 0; i < s->spares; i++)
+		s->spare[i] = spare_place(i);
 }
 
 /* ---- clone, exit, loss ------------------------------------------------------------------ */
@@ -451,6 +528,8 @@ static void step(void)
 		flush();
 	else if (dice < 65)
 		write_in_place();
+	else if (dice < 75)
+		adopt();
 	else if (dice < 85)
 		some_fetch();
 	else if (dice < 95)
@@ -473,8 +552,8 @@ static void tell(void)
 		print_message("%s %llu%s", table[i].name,
 			      (unsigned long long)table[i].value,
 			      i + 1 < nr ? ", " : "\n");
-	print_message("%u pages written in place, %u refused\n", in_place,
-		      refused);
+	print_message("%u pages written in place, %u refused, %u adopted\n",
+		      in_place, refused, adopted);
 }
 
 static void random_requests(void **state)

@@ -68,6 +68,11 @@ static const struct good good_fetch = { MMON_OP_FETCH, 16 + 2 * 8, 0, 2,
 	{ ASID, 2, PAGE(0), PAGE(3) } };
 static const struct good good_clone = { MMON_OP_CLONE, 48, 0, 0,
 	{ ASID, 3, ASID + 1, PAGE(0), PAGE(10), 0 } };
+static const struct good good_adopt = { MMON_OP_ADOPT, 24, 0, 0,
+	{ ASID, 3, TWO32(0, 4) } };
+/* No space here is large enough to have spare frames. */
+static const struct good no_spare = { MMON_OP_ADOPT, 24 + 16, 0, 0,
+	{ ASID, 3, TWO32(1, 4), PAGE(3), 1 } };
 static const struct good good_exit = { MMON_OP_EXIT, 8, 0, 0, { ASID } };
 
 enum field { WORD, LEN, PAYLOAD, DIRECT, OP, NODE, INC, NONE };
@@ -86,11 +91,38 @@ static const struct bad {
 	{ "good flush", &good_flush, NONE, 0, 0, 0 },
 	{ "good fetch", &good_fetch, NONE, 0, 0, 0 },
 	{ "good clone", &good_clone, NONE, 0, 0, 0 },
+	{ "good adopt", &good_adopt, NONE, 0, 0, 0 },
 	{ "good exit", &good_exit, NONE, 0, 0, 0 },
 
 	{ "op 0", &good_exit, OP, 0, 0, -EOPNOTSUPP },
-	{ "op 6", &good_exit, OP, 0, MMON_OP_MAX, -EOPNOTSUPP },
+	{ "op 7", &good_exit, OP, 0, MMON_OP_MAX, -EOPNOTSUPP },
 	{ "op 255", &good_exit, OP, 0, 255, -EOPNOTSUPP },
+
+	{ "adopt: empty body", &good_adopt, LEN, 0, 0, -EBADMSG },
+	{ "adopt: short head", &good_adopt, LEN, 0, 23, -EBADMSG },
+	{ "adopt: long", &good_adopt, LEN, 0, 25, -EBADMSG },
+	{ "adopt: a page more", &good_adopt, LEN, 0, 40, -EBADMSG },
+	{ "adopt: payload", &good_adopt, PAYLOAD, 0, 4096, -EBADMSG },
+	{ "adopt: direct", &good_adopt, DIRECT, 0, 1, -EBADMSG },
+	{ "adopt: nothing", &good_adopt, WORD, 2, 0, -EBADMSG },
+	{ "adopt: wants too many", &good_adopt, WORD, 2, TWO32(0, 65), -EBADMSG },
+	{ "adopt: too many", &good_adopt, WORD, 2, TWO32(65, 0), -EBADMSG },
+	{ "adopt: very many", &good_adopt, WORD, 2, TWO32(0x10000000, 1), -EBADMSG },
+	{ "adopt: number 0", &good_adopt, WORD, 1, 0, -EBADMSG },
+	{ "adopt: repeat", &good_adopt, WORD, 1, 2, 0 },
+	{ "adopt: gap", &good_adopt, WORD, 1, 4, -EPROTO },
+	{ "adopt: unknown asid", &good_adopt, WORD, 0, 5, -ENOENT },
+	{ "adopt: foreign", &good_adopt, NODE, 0, NODE_B, -EPERM },
+	{ "adopt: former life", &good_adopt, INC, 0, 1, -EPERM },
+	{ "adopt: short page", &no_spare, LEN, 0, 39, -EBADMSG },
+	{ "adopt: reserved", &no_spare, WORD, 4, TWO32(1, 1), -EBADMSG },
+	{ "adopt: crooked page", &no_spare, WORD, 3, PAGE(3) + 1, -EBADMSG },
+	{ "adopt: page too far", &no_spare, WORD, 3, MMON_ADDR_MAX, -EBADMSG },
+	{ "adopt: no location", &no_spare, WORD, 4, 0, -EBADMSG },
+	{ "adopt: no spare", &no_spare, NONE, 0, 0, -EINVAL },
+	{ "adopt: location far", &no_spare, WORD, 4, 0xffffffff, -EINVAL },
+	{ "adopt: not writable", &no_spare, WORD, 3, PAGE(10), -EACCES },
+	{ "adopt: outside", &no_spare, WORD, 3, PAGE(13), -EFAULT },
 
 	{ "maps: empty body", &good_maps, LEN, 0, 0, -EBADMSG },
 	{ "maps: short head", &good_maps, LEN, 0, 23, -EBADMSG },

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Spare frames at the home: pages stored there for the first time without asking.
+ *
+ * The home sets frames of the space's chunks aside (struct mmon_adopt in
+ * mmon_wire.h). The evictor writes a page that has no place of its own there into one,
+ * and the home is told later, of up to 64 pages at once. Until then the page is at
+ * its location as far as we are concerned, and nowhere as far as the home is.
+ *
+ * Order. What the home has not been told of is older than anything in the change log:
+ * a page is written into a spare frame only while the log is empty and all ranges
+ * are reported, and pmon_stream_sync() tells of spares first. A change that is logged
+ * while the page is on its way concerns either other pages, or this one: then its
+ * line is detached, and what was written does not count. So the home hears of a page
+ * before it is discarded, moved or cloned, and after whatever was there before.
+ *
+ * Everything that asks the home for pages by request tells it of spares first,
+ * see pmon_fetch_needs_sync().
+ *
+ * Locks: all of it under stream_lock; space->untold is read without.
+ */
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/* A home that had none is asked again after so many pages. */
+#define ASK_AGAIN	256
+
+/*
+ * @location: of spare frames; those below @next are used up
+ * @untold: entries of @body.page
+ * @tainted: a write into one failed: it may still change (mmon_wire.h), so none is used
+ * @wait: pages to be stored by request before the home is asked again
+ */
+struct pmon_spares {
+	u32 location[MMON_SPARES_MAX];
+	unsigned int next;
+	unsigned int nr;
+	unsigned int untold;
+	unsigned int wait;
+	bool tainted;
+	struct {
+		struct mmon_adopt head;
+		struct mmon_adopt_page page[MMON_SPARES_MAX];
+	} body;
+	union {
+		struct mmon_spares reply;
+		u8 reply_space[MMON_SPARES_REPLY_MAX];
+	};
+};
+
+static_assert(sizeof_field(struct pmon_spares, body) <= LITE_BODY_MAX);
+static_assert(sizeof_field(struct pmon_spares, reply_space) <= LITE_BODY_MAX);
+
+/* The answer, from another host: what does not fit together is not used. */
+static void list_read(struct pmon_space *space, struct pmon_spares *spares,
+		      unsigned int len)
+{
+	const struct mmon_spares *reply = &spares->reply;
+	u32 i, location, nr, grants;
+
+	spares->next = 0;
+	spares->nr = 0;
+	if (len < sizeof(*reply))
+		return;
+	nr = le32_to_cpu(reply->nr);
+	grants = le32_to_cpu(reply->nr_grants);
+	if (nr > MMON_SPARES_MAX || grants > MMON_SPARES_MAX ||
+	    len != sizeof(*reply) + grants * sizeof(reply->grant[0]))
+		return;
+	for (i = 0; i < grants; i++)
+		pmon_grant_set(space, &reply->grant[i]);
+	for (i = 0; i < nr; i++) {
+		location = le32_to_cpu(reply->location[i]);
+		if (location && !(location >> PMON_LOCATION_BITS))
+			spares->location[spares->nr++] = location;
+	}
+}
+
+static void body_fill(struct pmon_spares *spares)
+{
+	spares->body.head.nr = cpu_to_le32(spares->untold);
+	spares->body.head.want = cpu_to_le32(MMON_SPARES_MAX);
+}
+
+static u32 body_len(const struct pmon_spares *spares)
+{
+	return offsetof(typeof(spares->body), page[spares->untold]);
+}
+
+static void told(struct pmon_space *space, struct pmon_spares *spares, int len)
+{
+	pmon_count(adoptions);
+	pmon_count_n(adopted_pages, spares->untold);
+	spares->untold = 0;
+	WRITE_ONCE(space->untold, false);
+	list_read(space, spares, len);
+}
+
+/*
+ * pmon_spares_tell - the home hears of all pages that lie in spare frames
+ *
+ * Context: process, stream_lock held. Return: 0 or negative errno: the space is lost.
+ */
+int pmon_spares_tell(struct pmon_space *space)
+{
+	struct pmon_spares *spares = space->spares;
+	int ret;
+
+	lockdep_assert_held(&space->stream_lock);
+	if (!spares || !spares->untold)
+		return 0;
+	body_fill(spares);
+	ret = pmon_stream_call_retry(space, MMON_OP_ADOPT, &spares->body,
+				     body_len(spares), &spares->reply,
+				     sizeof(spares->reply_space));
+	if (ret < 0)
+		return ret;
+	told(space, spares, ret);
+	return 0;
+}
+
+/* Tells of what there is and asks for more; what there is not goes by request. */
+static void ask(struct pmon_space *space, struct pmon_spares *spares)
+{
+	int ret;
+
+	if (spares->untold) {
+		if (pmon_spares_tell(space))
+			return;
+	} else {
+		body_fill(spares);
+		ret = pmon_stream_call(space, MMON_OP_ADOPT, &spares->body,
+				       body_len(spares), NULL, 0, &spares->reply,
+				       sizeof(spares->reply_space));
+		if (ret >= 0)
+			told(space, spares, ret);
+	}
+	if (!spares->nr)
+		spares->wait = ASK_AGAIN;
+}
+
+static struct pmon_spares *spares_of(struct pmon_space *space)
+{
+	/* The evictor must not wait for memory. */
+	if (!space->spares)
+		space->spares = kzalloc(sizeof(*space->spares),
+					GFP_NOWAIT | __GFP_NOWARN);
+	return space->spares;
+}
+
+/*
+ * pmon_spares_prepare - @wanted pages are about to be stored for the first time
+ *
+ * Context: process, stream_lock held, the pages locked; may ask the home.
+ * Return: whether pmon_spare_take() may be called, until stream_lock is dropped.
+ */
+bool pmon_spares_prepare(struct pmon_space *space, unsigned int wanted)
+{
+	struct pmon_spares *spares;
+
+	lockdep_assert_held(&space->stream_lock);
+	/* Small spaces, and those whose home is short of frames, have no grant. */
+	if (!wanted || !pmon_grants_used(space))
+		return false;
+	spares = spares_of(space);
+	if (!spares || spares->tainted)
+		return false;
+	if (spares->nr - spares->next < wanted && spares->wait) {
+		spares->wait -= min(spares->wait, wanted);
+		return false;
+	}
+	if (!pmon_changes_told(&space->changes) && pmon_stream_sync(space))
+		return false;
+	if (spares->nr - spares->next < wanted)
+		ask(space, spares);
+	return !space->lost;
+}
+
+/* pmon_spare_take - location of a spare frame, or 0: there is none left */
+u32 pmon_spare_take(struct pmon_space *space)
+{
+	struct pmon_spares *spares = space->spares;
+
+	lockdep_assert_held(&space->stream_lock);
+	return spares->next < spares->nr ? spares->location[spares->next++] : 0;
+}
+
+/*
+ * pmon_spare_filled - the page at @index was written into the spare frame
+ *
+ * Its line is not detached, so that what is logged from now on is younger. The entry
+ * that names @location must not be seen before. Context: stream_lock held.
+ */
+void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location)
+{
+	struct pmon_spares *spares = space->spares;
+
+	lockdep_assert_held(&space->stream_lock);
+	/* Each is one of the last answer's, which were no more than these. */
+	if (WARN_ON_ONCE(spares->untold == MMON_SPARES_MAX))
+		return;
+	spares->body.page[spares->untold++] = (struct mmon_adopt_page){
+		.addr = cpu_to_le64((u64)index << MMON_PAGE_SHIFT),
+		.location = cpu_to_le32(location),
+	};
+	/* The entry is stored under xa_lock afterwards; pairs with fetch.c. */
+	WRITE_ONCE(space->untold, true);
+}
+
+/* pmon_spares_failed - a write into one failed. Context: stream_lock held. */
+void pmon_spares_failed(struct pmon_space *space)
+{
+	lockdep_assert_held(&space->stream_lock);
+	space->spares->tainted = true;
+}
+
+/*
+ * pmon_spares_settled - a flush was answered: writes that failed before are over
+ * Context: stream_lock held.
+ */
+void pmon_spares_settled(struct pmon_space *space)
+{
+	lockdep_assert_held(&space->stream_lock);
+	if (space->spares)
+		space->spares->tainted = false;
+}
