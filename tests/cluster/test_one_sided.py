@@ -93,12 +93,41 @@ def test_dirty_pages_are_written_in_place(cluster, host):
                            timeout=600))
     assert out["bad"] == 0
     pmon, mmon = since(cluster, before)
-    in_place = pmon["flushed_pages"] - mmon["flush_pages"]
+    in_place = pmon["flushed_pages"] - mmon["flush_pages"] - pmon["adopted_pages"]
     assert pmon["writes"] > 0 and pmon["writes_failed"] == 0
     assert in_place > pmon["flushed_pages"] / 4
     assert pmon["checksum_errors"] == 0
     print(f"{pmon['flushed_pages']} pages flushed, {in_place} in place by "
           f"{pmon['writes']} WRITEs")
+
+
+def test_first_stores_cost_the_home_a_slot_each(cluster, host):
+    """Pages are written into spare frames; the home hears of dozens at a time."""
+    before = counters(cluster)
+    out = summary(host.run(tagged("1M", "scan", "--mb", 8, "--push-mb", 2, "--order",
+                                  "forward"), timeout=300))
+    assert out["bad"] == 0
+    pmon, mmon = since(cluster, before)
+    stored = pmon["adopted_pages"]
+    assert stored == mmon["adopt_pages"] and stored > 0.9 * pmon["flushed_pages"] > 1900
+    assert mmon["adopts"] < stored / 20
+    assert mmon["flush_pages"] < pmon["flushed_pages"] / 10
+    print(f"{stored} of {pmon['flushed_pages']} pages, told of in {mmon['adopts']} requests; "
+          f"{mmon['flush_pages']} pages by {mmon['flushes']} flushes")
+
+
+def test_spare_frames_and_what_else_changes(cluster, host):
+    """Discards, moves and forks between a page's being stored and told of."""
+    before = counters(cluster)
+    jobs = [host.spawn(tagged("1M", "shadow", "--seed", seed, "--ops", 1500,
+                              "--forks", 8))
+            for seed in (5, 6)]
+    for job in jobs:
+        result = job.wait(900)
+        assert result.status == 0, result
+    pmon, mmon = since(cluster, before)
+    assert mmon["adopt_pages"] > 100 and mmon["refused"] == 0 and pmon["sigbus"] == 0
+    assert pmon["checksum_errors"] == 0
 
 
 def test_off_and_on_again(cluster, host):
@@ -200,3 +229,28 @@ def test_link_cut_again_and_again(cluster, host, times):
     assert pmon["reads"] > 0
     print(f"{times} cuts: {pmon['reads']} READs, {pmon['reads_failed']} failed, "
           f"{pmon['checksum_errors']} bad pages detected, 0 handed on")
+
+
+def test_link_cut_while_pages_are_stored(cluster, host):
+    """WRITEs into spare frames fail in the middle; what they leave is nobody's content."""
+    for regex, reason in RXE_LINK_CUT:
+        cluster.allow_log(regex, reason)
+    before = counters(cluster)
+    turns = 0
+    while turns < 3 or (turns < 12 and not since(cluster, before)[0]["writes_failed"]):
+        process = host.spawn(tagged("1M", "scan", "--mb", 8, "--push-mb", 2, "--order",
+                                    "forward"))
+        start = counters(cluster)[0]["adopted_pages"]
+        while counters(cluster)[0]["adopted_pages"] < start + 200 * (turns % 3 + 1):
+            assert process.poll() is None, process.output("err")
+        cluster.memory_hosts[0].cut()
+        time.sleep(2)
+        cluster.memory_hosts[0].restore()
+        result = process.wait(300)
+        assert result.status == 0 and summary(result)["bad"] == 0, result
+        turns += 1
+    pmon, mmon = since(cluster, before)
+    print(f"{turns} cuts: {pmon['adopted_pages']} pages adopted, {pmon['writes_failed']} "
+          f"WRITEs failed")
+    assert pmon["writes_failed"] > 0 and mmon["refused"] == 0
+    assert pmon["sigbus"] == 0

@@ -56,6 +56,22 @@ static u64 good_seq(u64 asid)
 	return space ? space->seq + 1 : 1;
 }
 
+/* Their owners may adopt spare frames at any time: each has a content of theirs. */
+static void fill_spares(void)
+{
+	struct mmon_space *space;
+	unsigned long asid;
+	u32 i;
+
+	xa_for_each(&m.spaces, asid, space) {
+		struct content c = { asid, 0, ++stamp, space->node };
+
+		for (i = 0; i < space->nr_spares; i++)
+			content_fill(mmon_frame_data(&m.pool, space->spare[i]),
+				     &c);
+	}
+}
+
 static void check(void)
 {
 	struct mmon_pages pins[HELD_MAX];
@@ -65,6 +81,7 @@ static void check(void)
 		if (held[i].used)
 			pins[n++] = held[i].pages;
 	fixture_check(&m, pins, n);
+	fill_spares();
 }
 
 /* ---- fetches ------------------------------------------------------------------- */
@@ -202,6 +219,24 @@ static void corrupt_flush(u32 node, u64 asid, u64 seq)
 	SHIM_ASSERT(do_raw(&m, &req, &pages) || repeat);
 }
 
+/* Mostly of frames that are spare. */
+static void adopt(u32 node, u64 asid, u64 seq)
+{
+	struct mmon_space *space = xa_load(&m.spaces, asid);
+	u32 i, nr = byte() % 5, spares = space ? space->nr_spares : 0;
+	u64 addr[4], first = page_addr(byte());
+	u32 frame[4], want = byte() % 9;
+
+	for (i = 0; i < nr; i++) {
+		u8 which = byte();
+
+		addr[i] = first + i * MMON_PAGE_SIZE;
+		frame[i] = which < 250 && spares ?
+			   space->spare[which % spares] - m.pool.frame : which;
+	}
+	do_adopt(&m, node, asid, seq, want, nr, addr, frame);
+}
+
 static void clone(u32 node, u64 asid, u64 seq)
 {
 	u64 child = asid_of(byte()), start = page_addr(byte());
@@ -293,7 +328,7 @@ static void step(void)
 	remember_others(node);
 	if (who & 0x40)
 		shim_fail_at = byte() & 15;
-	switch (what % 10) {
+	switch (what % 11) {
 	case 0:
 	case 1:
 		maps(node, asid, seq);
@@ -318,6 +353,9 @@ static void step(void)
 		break;
 	case 8:
 		release_first();
+		break;
+	case 9:
+		adopt(node, asid, seq);
 		break;
 	default:
 		if (who & 0x20)

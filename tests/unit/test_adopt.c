@@ -214,6 +214,48 @@ static void repeat_is_answered(void **state)
 	assert_int_equal(counter(&m, "adopt_pages"), 1);
 }
 
+static void each_allocation_fails(void **state)
+{
+	u64 addr[3] = { PAGE(500), PAGE(5000), PAGE(3) }, stamp;
+	u32 frame[3], i;
+	long at;
+	int err;
+
+	(void)state;
+	with_spares(4);
+	for (i = 0; i < 3; i++) {
+		frame[i] = spare_place(i).frame;
+		fill(spare_place(i), 70 + i);
+	}
+	for (at = 0;; at++) {
+		shim_failed = false;
+		shim_fail_at = at;
+		err = adopt(A, 4, 3, addr, frame);
+		shim_fail_at = -1;
+		if (!shim_failed)
+			break;
+		assert_int_equal(err, -ENOMEM);
+		assert_int_equal(do_fetch1(&m, NODE_A, A, PAGE(500), &stamp), -ENOENT);
+		assert_int_not_equal(stamp_at(A, 3), 72);
+	}
+	assert_int_equal(err, 0);
+	assert_int_equal(at, 2);	/* slots of the pages that are new */
+	assert_int_equal(stamp_at(A, 5000), 71);
+	assert_int_equal(stamp_at(A, 3), 72);
+}
+
+static void no_memory_no_spares(void **state)
+{
+	(void)state;
+	store(A, 0, MMON_CLAIM_FRAMES);
+	shim_fail_at = 0;
+	assert_int_equal(adopt(A, 4, 0, NULL, NULL), 0);
+	shim_fail_at = -1;
+	assert_int_equal(spares_listed(), 0);
+	assert_int_equal(adopt(A, 4, 0, NULL, NULL), 0);
+	assert_int_equal(spares_listed(), 4);
+}
+
 /* ---- revocation, fork, end --------------------------------------------------------- */
 
 /* B takes all that is free, A's chunk included. */
@@ -285,6 +327,8 @@ int main(void)
 		T(adopted_page_is_stored),
 		T(all_or_nothing),
 		T(repeat_is_answered),
+		T(each_allocation_fails),
+		T(no_memory_no_spares),
 		T(revoked_spares_stay_until_asked),
 		T(spares_are_not_cloned),
 		T(space_ends_with_spares),
