@@ -335,26 +335,25 @@ static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
 	return fault_zero(vmf, space);
 }
 
-/* The home has yet to hear of an mremap or a fork; it must before it is asked. */
+/* The home has yet to hear of something; it must before it is asked for the page. */
 static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_space *space)
 {
 	bool drop = may_drop_lock(vmf);
+	int err;
 
 	if (must_not_wait(vmf))
 		return VM_FAULT_RETRY;
 	pmon_space_get(space);
 	if (drop)
 		sk_release_fault_lock(vmf);
-	/* Only a fatal signal interrupts; then the fault need not succeed. */
-	if (!pmon_clone_settle(space, false) &&
-	    !mutex_lock_killable(&space->stream_lock)) {
-		pmon_stream_sync(space);
-		mutex_unlock(&space->stream_lock);
-	}
+	err = pmon_stream_sync_killable(space);
 	pmon_space_put(space);
 	if (drop)
 		return VM_FAULT_RETRY;
-	return fatal_signal_pending(current) ? VM_FAULT_SIGBUS : FAULT_AGAIN;
+	if (err == -ENOMEM)
+		return VM_FAULT_OOM;
+	/* Killed: the fault need not succeed. */
+	return err ? VM_FAULT_SIGBUS : FAULT_AGAIN;
 }
 
 /*
@@ -394,7 +393,7 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 
 	if (READ_ONCE(space->lost))
 		return fault_sigbus(vmf, space, "its page was stored there");
-	if (unlikely(pmon_fetch_needs_sync(space, entry)))
+	if (unlikely(pmon_fetch_needs_sync(space, vmf->pgoff, entry)))
 		return fault_sync(vmf, space);
 	line = fault_line(vmf, space, &ret);
 	if (!line)

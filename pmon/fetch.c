@@ -218,30 +218,31 @@ static bool fetch_read(struct pmon_line *line)
 }
 
 /*
- * pmon_fetch_behind - must the home hear of changes before it is asked for pages?
+ * pmon_fetch_behind - must the home hear of something before it is asked for the page?
  *
- * What it would answer with is an older content at best. Context: any.
+ * What it would answer with is an older content at best. Context: process.
  */
-bool pmon_fetch_behind(struct pmon_space *space)
+bool pmon_fetch_behind(struct pmon_space *space, pgoff_t index)
 {
 	/* After the entry that led here. Pairs with the xa_lock of its storer. */
 	smp_rmb();
 	return READ_ONCE(space->changes.moves) || atomic_read(&space->clones) ||
-	       READ_ONCE(space->untold);
+	       (smp_load_acquire(&space->untold) && pmon_spare_untold(space, index));
 }
 
 /*
  * pmon_fetch_needs_sync - must the home hear of changes before the page is fetched?
+ * @entry: that was found at @index
  *
  * A READ goes to where the page is, whatever its address and whether the home has
- * been told of a move. Context: any.
+ * been told of a move. Context: process.
  */
-bool pmon_fetch_needs_sync(struct pmon_space *space, void *entry)
+bool pmon_fetch_needs_sync(struct pmon_space *space, pgoff_t index, void *entry)
 {
 	struct pmon_reach reach;
 
 	return !pmon_grant_find(space, pmon_entry_copy(entry).location, &reach) &&
-	       pmon_fetch_behind(space);
+	       pmon_fetch_behind(space, index);
 }
 
 /*
@@ -259,7 +260,7 @@ void pmon_fetch_start(struct pmon_line *line)
 	line->started = local_clock();
 	if (fetch_read(line))
 		return;
-	if (likely(!pmon_fetch_behind(space)))
+	if (likely(!pmon_fetch_behind(space, line->page->index)))
 		fetch_request(line);
 	else	/* The grant went away since pmon_fetch_needs_sync(). */
 		pmon_io_end(line, PMON_ENTRY_STORED);

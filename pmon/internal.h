@@ -502,6 +502,7 @@ static inline bool pmon_vma_managed(const struct vm_area_struct *vma)
 
 int pmon_stream_home(struct pmon_space *space);
 int pmon_stream_sync(struct pmon_space *space);
+int pmon_stream_sync_killable(struct pmon_space *space);
 int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len,
 			   void *reply, u32 reply_size);
 int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
@@ -541,6 +542,7 @@ int pmon_spares_tell(struct pmon_space *space);
 bool pmon_spares_prepare(struct pmon_space *space, unsigned int wanted);
 u32 pmon_spare_take(struct pmon_space *space);
 void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location);
+bool pmon_spare_untold(struct pmon_space *space, pgoff_t index);
 void pmon_spares_failed(struct pmon_space *space);
 void pmon_spares_settled(struct pmon_space *space);
 
@@ -577,8 +579,8 @@ int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		int len, int write);
 void pmon_fetch_start(struct pmon_line *line);
 bool pmon_fetch_spin(struct page *page);
-bool pmon_fetch_behind(struct pmon_space *space);
-bool pmon_fetch_needs_sync(struct pmon_space *space, void *entry);
+bool pmon_fetch_behind(struct pmon_space *space, pgoff_t index);
+bool pmon_fetch_needs_sync(struct pmon_space *space, pgoff_t index, void *entry);
 void pmon_read_ended(struct pmon_line *line, int status, u32 rkey);
 void pmon_io_end(struct pmon_line *line, void *failed);
 

@@ -335,6 +335,16 @@ static bool window_read(struct window *window, struct pmon_space *space)
 	return true;
 }
 
+static bool window_behind(const struct window *window, struct pmon_space *space)
+{
+	unsigned int i;
+
+	for (i = 0; i < window->nr; i++)
+		if (pmon_fetch_behind(space, window->line[i]->page->index))
+			return true;
+	return false;
+}
+
 /* Whoever wants one of the pages tells the home first. */
 static void window_give_up(struct window *window)
 {
@@ -351,7 +361,7 @@ static void window_start(struct window *window, struct pmon_space *space)
 	pmon_count_n(prefetch_issued, window->nr);
 	if (window_read(window, space))
 		return;
-	if (pmon_fetch_behind(space))
+	if (window_behind(window, space))
 		window_give_up(window);
 	else
 		window_submit(window, space);

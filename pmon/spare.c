@@ -17,7 +17,8 @@
  * Everything that asks the home for pages by request tells it of spares first,
  * see pmon_fetch_needs_sync().
  *
- * Locks: all of it under stream_lock; space->untold is read without.
+ * Locks: all of it under stream_lock. space->untold and the list of what is untold are
+ * read without, by faults: the list changes under @lock too.
  */
 #include <linux/slab.h>
 
@@ -33,6 +34,7 @@
  * @wait: pages to be stored by request before the home is asked again
  */
 struct pmon_spares {
+	spinlock_t lock;		/* protects @untold and @body.page */
 	u32 location[MMON_SPARES_MAX];
 	unsigned int next;
 	unsigned int nr;
@@ -92,8 +94,10 @@ static void told(struct pmon_space *space, struct pmon_spares *spares, int len)
 {
 	pmon_count(adoptions);
 	pmon_count_n(adopted_pages, spares->untold);
+	spin_lock(&spares->lock);
 	spares->untold = 0;
 	WRITE_ONCE(space->untold, false);
+	spin_unlock(&spares->lock);
 	list_read(space, spares, len);
 }
 
@@ -142,11 +146,18 @@ static void ask(struct pmon_space *space, struct pmon_spares *spares)
 
 static struct pmon_spares *spares_of(struct pmon_space *space)
 {
+	struct pmon_spares *spares = space->spares;
+
+	if (spares)
+		return spares;
 	/* The evictor must not wait for memory. */
-	if (!space->spares)
-		space->spares = kzalloc(sizeof(*space->spares),
-					GFP_NOWAIT | __GFP_NOWARN);
-	return space->spares;
+	spares = kzalloc(sizeof(*spares), GFP_NOWAIT | __GFP_NOWARN);
+	if (!spares)
+		return NULL;
+	spin_lock_init(&spares->lock);
+	/* Who sees space->untold sees this as well: it is set under the lock. */
+	space->spares = spares;
+	return spares;
 }
 
 /*
@@ -200,12 +211,33 @@ void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location)
 	/* Each is one of the last answer's, which were no more than these. */
 	if (WARN_ON_ONCE(spares->untold == MMON_SPARES_MAX))
 		return;
+	spin_lock(&spares->lock);
 	spares->body.page[spares->untold++] = (struct mmon_adopt_page){
 		.addr = cpu_to_le64((u64)index << MMON_PAGE_SHIFT),
 		.location = cpu_to_le32(location),
 	};
 	/* The entry is stored under xa_lock afterwards; pairs with fetch.c. */
-	WRITE_ONCE(space->untold, true);
+	smp_store_release(&space->untold, true);
+	spin_unlock(&spares->lock);
+}
+
+/*
+ * pmon_spare_untold - does the page at @index lie in a spare frame, unknown to the home?
+ *
+ * Only after space->untold was seen. Context: process.
+ */
+bool pmon_spare_untold(struct pmon_space *space, pgoff_t index)
+{
+	struct pmon_spares *spares = space->spares;
+	unsigned int i;
+	bool found = false;
+
+	spin_lock(&spares->lock);
+	for (i = 0; i < spares->untold && !found; i++)
+		found = le64_to_cpu(spares->body.page[i].addr) >>
+			MMON_PAGE_SHIFT == index;
+	spin_unlock(&spares->lock);
+	return found;
 }
 
 /* pmon_spares_failed - a write into one failed. Context: stream_lock held. */

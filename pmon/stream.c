@@ -195,6 +195,62 @@ int pmon_stream_sync(struct pmon_space *space)
 	return ret;
 }
 
+/* ---- for a fault ---------------------------------------------------------------- */
+
+/* Shared by who waits and the work item: the last to let go frees it. */
+struct sync {
+	struct kref ref;
+	struct work_struct work;
+	struct pmon_space *space;
+	struct completion done;
+};
+
+static void sync_release(struct kref *ref)
+{
+	kfree(container_of(ref, struct sync, ref));
+}
+
+static void sync_work(struct work_struct *work)
+{
+	struct sync *sync = container_of(work, struct sync, work);
+	struct pmon_space *space = sync->space;
+
+	if (!pmon_clone_settle(space, false)) {
+		mutex_lock(&space->stream_lock);
+		pmon_stream_sync(space);
+		mutex_unlock(&space->stream_lock);
+	}
+	pmon_space_put(space);
+	complete(&sync->done);
+	kref_put(&sync->ref, sync_release);
+}
+
+/*
+ * pmon_stream_sync_killable - have the home told, and wait for that
+ *
+ * An RPC cannot be interrupted: a work item sends it, so that who waits can be killed.
+ * Context: process, no lock held but perhaps mmap_lock; @space referenced.
+ * Return: 0: it was tried; -EINTR: killed; -ENOMEM.
+ */
+int pmon_stream_sync_killable(struct pmon_space *space)
+{
+	struct sync *sync = kmalloc(sizeof(*sync), GFP_KERNEL);
+	int ret;
+
+	if (!sync)
+		return -ENOMEM;
+	kref_init(&sync->ref);
+	kref_get(&sync->ref);
+	INIT_WORK(&sync->work, sync_work);
+	init_completion(&sync->done);
+	sync->space = space;
+	pmon_space_get(space);
+	queue_work(pmon_wq, &sync->work);
+	ret = wait_for_completion_killable(&sync->done) ? -EINTR : 0;
+	kref_put(&sync->ref, sync_release);
+	return ret;
+}
+
 /* pmon_stream_exit - the address space is gone; the home frees its pages.
  * Context: process; no other user of the space is left.
  */
