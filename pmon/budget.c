@@ -46,7 +46,8 @@ struct pmon_budget *pmon_budget_create(unsigned long limit)
 	budget->limit = limit;
 	budget->low_min = clamp(limit / 64, 8UL, 256UL);
 	budget->low_max = clamp(limit / 16, 8UL, 1024UL);
-	budget->low = budget->low_min;
+	/* Who begins is in a hurry: until it is calm. */
+	budget->low = budget->low_max;
 	spin_lock_init(&budget->lru_lock);
 	pmon_order_init(&budget->order);
 	init_waitqueue_head(&budget->free_wait);

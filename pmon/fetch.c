@@ -224,10 +224,13 @@ static bool fetch_read(struct pmon_line *line)
  */
 bool pmon_fetch_behind(struct pmon_space *space, pgoff_t index)
 {
-	/* After the entry that led here. Pairs with the xa_lock of its storer. */
+	/* After the entry that led here: its storer's xa_lock comes behind. */
 	smp_rmb();
-	return READ_ONCE(space->changes.moves) || atomic_read(&space->clones) ||
-	       (smp_load_acquire(&space->untold) && pmon_spare_untold(space, index));
+	if (READ_ONCE(space->changes.moves) || atomic_read(&space->clones))
+		return true;
+	/* Pairs with pmon_spare_filled(): the spares are there. */
+	return smp_load_acquire(&space->untold) &&
+	       pmon_spare_untold(space, index);
 }
 
 /*

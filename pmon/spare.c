@@ -216,7 +216,7 @@ void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location)
 		.addr = cpu_to_le64((u64)index << MMON_PAGE_SHIFT),
 		.location = cpu_to_le32(location),
 	};
-	/* The entry is stored under xa_lock afterwards; pairs with fetch.c. */
+	/* The entry is stored afterwards. Pairs with pmon_fetch_behind(). */
 	smp_store_release(&space->untold, true);
 	spin_unlock(&spares->lock);
 }
