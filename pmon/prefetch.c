@@ -5,8 +5,7 @@
  * Detection is stride.c's; here is where it is fed (by faults that miss, and by
  * the first touch of each prefetched line, which is a soft fault) and what its
  * plans become: up to 16 pages, by READs, one for each run of pages that are
- * neighbours at the home, or by one request if not all of them have a location
- * there. A line that is prefetched is
+ * neighbours at the home, and one request for those that have no location there. A line that is prefetched is
  * published, locked and with line->io set, exactly like one that a fault waits
  * for; the difference is in the end: what does not arrive goes back to "stored
  * at home", and whoever wants it fetches it by itself.
@@ -52,12 +51,19 @@ struct pmon_threads {
 };
 
 /*
- * struct window - one request under way
+ * struct window - pages under way together
  * @entry: free list
+ * @line, @sge: first those that are READ, then those that are asked for
+ * @nr: how many
+ * @nr_read: how many of them are READ
+ * @body, @call: the request for the others
+ * @parts: READs and requests under way; the last to end gives the window back
+ * @read: one for each run of neighbours
  */
 struct window {
 	struct list_head entry;
 	unsigned int nr;
+	unsigned int nr_read;
 	struct pmon_line *line[MMON_FETCH_MAX];
 	struct lite_sge sge[MMON_FETCH_MAX];
 	struct {
@@ -65,7 +71,7 @@ struct window {
 		__le64 addr[MMON_FETCH_MAX];
 	} body;
 	struct lite_call call;
-	atomic_t reading;
+	atomic_t parts;
 	struct window_read {
 		struct lite_io io;
 		struct window *window;
@@ -170,7 +176,13 @@ static void window_put(struct window *window)
 	spin_unlock_bh(&windows_lock);
 }
 
-/* Which pages did the home place? (mmon_wire.h) */
+static void window_part_ended(struct window *window)
+{
+	if (atomic_dec_and_test(&window->parts))
+		window_put(window);
+}
+
+/* Which of the pages it was asked for did the home place? (mmon_wire.h) */
 static u32 window_placed(const struct window *window)
 {
 	const struct lite_call *call = &window->call;
@@ -178,7 +190,7 @@ static u32 window_placed(const struct window *window)
 
 	if (call->status)
 		return 0;
-	if (window->nr == 1)
+	if (call->nr_direct == 1)
 		return 1;
 	if (call->reply_len != sizeof(placed))
 		return 0;
@@ -192,8 +204,8 @@ static void window_done(struct lite_call *call)
 	u32 placed = window_placed(window);
 	unsigned int i;
 
-	for (i = 0; i < window->nr; i++) {
-		struct pmon_line *line = window->line[i];
+	for (i = 0; i < call->nr_direct; i++) {
+		struct pmon_line *line = window->line[window->nr_read + i];
 		bool good = placed & BIT(i);
 
 		trace_pmon_fetch(line->space, line->page->index,
@@ -205,7 +217,7 @@ static void window_done(struct lite_call *call)
 		/* Why it failed is for the fault to find out that wants it. */
 		pmon_io_end(line, good ? NULL : PMON_ENTRY_STORED);
 	}
-	window_put(window);
+	window_part_ended(window);
 }
 
 /* True: a line is published at @index and belongs to the window. */
@@ -224,9 +236,7 @@ static bool window_add(struct window *window, struct pmon_space *space,
 	/* The page is locked: nobody has looked at it yet. */
 	WRITE_ONCE(line->prefetched, true);
 	pmon_space_get(space);
-	window->line[window->nr] = line;
-	window->sge[window->nr] = pmon_line_sge(line);
-	window->body.addr[window->nr++] = cpu_to_le64((u64)index << PAGE_SHIFT);
+	window->line[window->nr++] = line;
 	return true;
 }
 
@@ -238,8 +248,6 @@ static void window_reverse(struct window *window)
 	for (i = 0, j = window->nr; i + 1 < j; i++) {
 		j--;
 		swap(window->line[i], window->line[j]);
-		swap(window->sge[i], window->sge[j]);
-		swap(window->body.addr[i], window->body.addr[j]);
 	}
 }
 
@@ -267,26 +275,6 @@ static unsigned int window_fill(struct window *window, struct pmon_space *space,
 	return i;
 }
 
-static void window_submit(struct window *window, struct pmon_space *space)
-{
-	window->body.head = (struct mmon_fetch){
-		.asid = cpu_to_le64(space->asid),
-		.nr = cpu_to_le32(window->nr),
-	};
-	window->call = (struct lite_call){
-		.peer = space->home,
-		.service = LITE_SVC_MMON,
-		.op = MMON_OP_FETCH,
-		.flags = LITE_CALL_IDEMPOTENT,
-		.req = &window->body,
-		.req_len = offsetof(typeof(window->body), addr[window->nr]),
-		.direct = window->sge,
-		.nr_direct = window->nr,
-		.done = window_done,
-	};
-	lite_call_submit(&window->call);
-}
-
 static void window_read_done(struct lite_io *io)
 {
 	struct window_read *read = container_of(io, struct window_read, io);
@@ -295,76 +283,100 @@ static void window_read_done(struct lite_io *io)
 
 	for (i = first; i < first + io->nr_local; i++)
 		pmon_read_ended(window->line[i], io->status, io->rkey);
-	if (atomic_dec_and_test(&window->reading))
-		window_put(window);
+	window_part_ended(window);
 }
 
-/* False: not all pages have a granted location. */
-static bool window_read(struct window *window, struct pmon_space *space)
+/* Sorts the lines, and prepares a READ for each run of those with a location. */
+static unsigned int window_sort(struct window *window, struct pmon_space *space)
 {
-	struct pmon_reach reach[MMON_FETCH_MAX];
-	unsigned int i, runs = 0;
-	struct lite_io *io;
+	struct pmon_reach reach, before = {};
+	struct pmon_line *asked[MMON_FETCH_MAX];
+	unsigned int i, nr = 0, runs = 0;
+	struct pmon_line *line;
 
-	for (i = 0; i < window->nr; i++)
-		if (!pmon_grant_find(space, window->line[i]->copy.location,
-				     &reach[i]))
-			return false;
+	window->nr_read = 0;
 	for (i = 0; i < window->nr; i++) {
-		if (i && pmon_reach_follows(&reach[i], &reach[i - 1])) {
-			window->read[runs - 1].io.nr_local++;
+		line = window->line[i];
+		if (!pmon_grant_find(space, line->copy.location, &reach)) {
+			/* Whoever wants it tells the home first. */
+			if (pmon_fetch_behind(space, line->page->index))
+				pmon_io_end(line, PMON_ENTRY_STORED);
+			else
+				asked[nr++] = line;
 			continue;
 		}
-		window->read[runs].window = window;
-		window->read[runs++].io = (struct lite_io){
-			.peer = space->home,
-			.remote_addr = reach[i].addr,
-			.rkey = reach[i].rkey,
-			.local = &window->sge[i],
-			.nr_local = 1,
-			.done = window_read_done,
-		};
+		if (runs && pmon_reach_follows(&reach, &before)) {
+			window->read[runs - 1].io.nr_local++;
+		} else {
+			window->read[runs].window = window;
+			window->read[runs++].io = (struct lite_io){
+				.peer = space->home,
+				.remote_addr = reach.addr,
+				.rkey = reach.rkey,
+				.local = &window->sge[window->nr_read],
+				.nr_local = 1,
+				.done = window_read_done,
+			};
+		}
+		before = reach;
+		window->line[window->nr_read++] = line;
 	}
-	pmon_count_n(reads, runs);
-	/* The last to end gives the window back: none may be it before all run. */
-	atomic_set(&window->reading, runs);
-	for (i = 0; i < runs; i++) {
-		io = &window->read[i].io;
-		lite_io_submit(io);
-	}
-	return true;
+	memcpy(&window->line[window->nr_read], asked, nr * sizeof(*asked));
+	window->nr = window->nr_read + nr;
+	return runs;
 }
 
-static bool window_behind(const struct window *window, struct pmon_space *space)
+/* The lines that are not READ, in one request. */
+static void window_ask(struct window *window, struct pmon_space *space)
 {
-	unsigned int i;
+	unsigned int i, nr = window->nr - window->nr_read;
 
-	for (i = 0; i < window->nr; i++)
-		if (pmon_fetch_behind(space, window->line[i]->page->index))
-			return true;
-	return false;
-}
+	window->body.head = (struct mmon_fetch){
+		.asid = cpu_to_le64(space->asid),
+		.nr = cpu_to_le32(nr),
+	};
+	for (i = 0; i < nr; i++) {
+		struct page *page = window->line[window->nr_read + i]->page;
 
-/* Whoever wants one of the pages tells the home first. */
-static void window_give_up(struct window *window)
-{
-	unsigned int i;
-
-	for (i = 0; i < window->nr; i++)
-		pmon_io_end(window->line[i], PMON_ENTRY_STORED);
-	window_put(window);
+		window->body.addr[i] = cpu_to_le64((u64)page->index << PAGE_SHIFT);
+	}
+	window->call = (struct lite_call){
+		.peer = space->home,
+		.service = LITE_SVC_MMON,
+		.op = MMON_OP_FETCH,
+		.flags = LITE_CALL_IDEMPOTENT,
+		.req = &window->body,
+		.req_len = offsetof(typeof(window->body), addr[nr]),
+		.direct = &window->sge[window->nr_read],
+		.nr_direct = nr,
+		.done = window_done,
+	};
+	lite_call_submit(&window->call);
 }
 
 static void window_start(struct window *window, struct pmon_space *space)
 {
+	unsigned int i, runs;
+	bool ask;
+
 	pmon_count(prefetch_requests);
 	pmon_count_n(prefetch_issued, window->nr);
-	if (window_read(window, space))
+	runs = window_sort(window, space);
+	if (!window->nr) {
+		window_put(window);
 		return;
-	if (window_behind(window, space))
-		window_give_up(window);
-	else
-		window_submit(window, space);
+	}
+	pmon_count_n(reads, runs);
+	ask = window->nr_read < window->nr;
+	for (i = 0; i < window->nr; i++)
+		window->sge[i] = pmon_line_sge(window->line[i]);
+	/* Before the first: none may be the last to end while others are not sent. */
+	atomic_set(&window->parts, runs + ask);
+	for (i = 0; i < runs; i++)
+		lite_io_submit(&window->read[i].io);
+	/* The window is ours at least until this is sent. */
+	if (ask)
+		window_ask(window, space);
 }
 
 static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
