@@ -236,9 +236,7 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 	 */
 	folio_clear_referenced(page_folio(page));
 	if (line->prefetched) {
-		line->prefetched = false;
-		pmon_count(prefetch_used);
-		pmon_prefetch(vmf, STRIDE_USED);
+		pmon_prefetch_used(vmf, line);
 	} else if (!(vmf->flags & FAULT_FLAG_TRIED)) {
 		/* The second half of a miss is not news. */
 		pmon_count(soft_faults);

@@ -86,6 +86,7 @@ struct pmon_threads;
 	X(tags) X(tag_failures) X(late_pages)				\
 	X(prefetch_issued) X(prefetch_used) X(prefetch_wasted)		\
 	X(prefetch_late) X(prefetch_requests) X(prefetch_skips)		\
+	X(near_issued) X(near_used)					\
 	X(tags_dropped) X(locked_skips) X(poisoned)
 
 enum pmon_counter {
@@ -147,6 +148,8 @@ struct pmon_share {
  * @io: under xa_lock: the page lock is held by a transfer
  * @detached: under xa_lock: discarded while @io; its completion frees it
  * @prefetched: nobody has touched it since it was prefetched; page lock
+ * @near: prefetched as a neighbour (near.h); page lock
+ * @asked: when, by the clock of near.c
  * @locked: mlock() holds it: it is not evicted; changed by xchg()
  * @retries: fetch attempts that failed the checksum
  * @started: local_clock() when the fetch began; 0: not to be timed
@@ -165,8 +168,10 @@ struct pmon_line {
 	bool io;
 	bool detached;
 	bool prefetched;
+	bool near;
 	bool locked;
 	u8 retries;
+	u32 asked;
 	u64 started;
 	struct {
 		struct mmon_fetch head;
@@ -590,6 +595,7 @@ void pmon_prefetch_init(void);
 void pmon_prefetch_set(bool on);
 bool pmon_prefetch_enabled(void);
 void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event);
+void pmon_prefetch_used(struct vm_fault *vmf, struct pmon_line *line);
 
 /* ---- backing.c ------------------------------------------------------------- */
 

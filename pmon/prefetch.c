@@ -2,13 +2,14 @@
 /*
  * Prefetch: fetching what a thread is about to touch.
  *
- * Detection is stride.c's; here is where it is fed (by faults that miss, and by
- * the first touch of each prefetched line, which is a soft fault) and what its
- * plans become: up to 16 pages, by READs, one for each run of pages that are
- * neighbours at the home, and one request for those that have no location there. A line that is prefetched is
- * published, locked and with line->io set, exactly like one that a fault waits
- * for; the difference is in the end: what does not arrive goes back to "stored
- * at home", and whoever wants it fetches it by itself.
+ * Detection of streams is stride.c's, and what to fetch beside a miss that belongs
+ * to none near.c's; here is where they are fed (by faults that miss, and by the
+ * first touch of each prefetched line, which is a soft fault) and what their plans
+ * become: up to 16 pages, by READs, one for each run of pages that are
+ * neighbours at the home, and one request for those that have no location there.
+ * A line that is prefetched is published, locked and with line->io set, exactly
+ * like one that a fault waits for; the difference is in the end: what does not
+ * arrive goes back to "stored at home", and whoever wants it fetches it by itself.
  *
  * A prefetch never waits and never takes a line that a fault will need: only
  * lines above a reserve, requests from a fixed set, page locks by trylock. It
@@ -22,6 +23,7 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "near.h"
 #include "stride.h"
 #include "trace.h"
 
@@ -46,8 +48,14 @@ struct thread {
 	struct pmon_stride stride;
 };
 
+/*
+ * struct pmon_threads - what is known of the accesses of a space
+ * @near_lock: only ever tried, inside of a thread's
+ */
 struct pmon_threads {
 	struct thread thread[THREADS];
+	spinlock_t near_lock;		/* protects near */
+	struct pmon_near near;
 };
 
 /*
@@ -118,6 +126,8 @@ static struct pmon_threads *threads_of(struct pmon_space *space)
 		spin_lock_init(&threads->thread[i].lock);
 		pmon_stride_init(&threads->thread[i].stride);
 	}
+	spin_lock_init(&threads->near_lock);
+	pmon_near_init(&threads->near);
 	other = cmpxchg(&space->threads, NULL, threads);
 	if (!other)
 		return threads;
@@ -235,6 +245,7 @@ static bool window_add(struct window *window, struct pmon_space *space,
 	}
 	/* The page is locked: nobody has looked at it yet. */
 	WRITE_ONCE(line->prefetched, true);
+	line->near = false;
 	pmon_space_get(space);
 	window->line[window->nr++] = line;
 	return true;
@@ -404,6 +415,62 @@ static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
 	pmon_stride_done(stride, plan, covered, fetched);
 }
 
+/* The neighbours of a miss. That lines are scarce is no reason to keep more free. */
+static void fetch_group(struct pmon_space *space, struct pmon_near *near,
+			const struct pmon_group *group)
+{
+	struct pmon_plan plan = {
+		.first = group->first,
+		.step = 1,
+		.nr = group->nr,
+	};
+	struct window *window;
+	unsigned int i, nr;
+
+	if (pmon_budget_spare(space->budget) < FEWEST)
+		return;
+	window = window_get();
+	if (!window)
+		return;
+	window_fill(window, space, &plan);
+	nr = window->nr;
+	/* Their pages are locked until the transfer that is yet to start. */
+	for (i = 0; i < nr; i++) {
+		window->line[i]->near = true;
+		window->line[i]->asked = near->misses;
+	}
+	pmon_count_n(near_issued, nr);
+	if (nr)
+		window_start(window, space);
+	else
+		window_put(window);
+	pmon_near_done(near, nr);
+}
+
+static void near_miss(struct vm_fault *vmf, struct pmon_threads *threads, bool stream)
+{
+	struct pmon_group group;
+
+	if (!spin_trylock(&threads->near_lock))
+		return;
+	pmon_near_miss(&threads->near, vmf->pgoff, stream,
+		       (vmf->vma->vm_end >> PAGE_SHIFT) - 1, &group);
+	if (group.nr)
+		fetch_group(pmon_vma_space(vmf->vma), &threads->near, &group);
+	spin_unlock(&threads->near_lock);
+}
+
+static void near_used(struct pmon_space *space, u32 asked)
+{
+	struct pmon_threads *threads = READ_ONCE(space->threads);
+
+	pmon_count(near_used);
+	if (!threads || !spin_trylock(&threads->near_lock))
+		return;
+	pmon_near_used(&threads->near, threads->near.misses - asked);
+	spin_unlock(&threads->near_lock);
+}
+
 /*
  * pmon_prefetch - tell of an access, and fetch what it leads to
  *
@@ -435,5 +502,24 @@ void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
 			  (vma->vm_end >> PAGE_SHIFT) - 1, &plan);
 	if (plan.nr)
 		carry_out(space, &thread->stride, &plan);
+	if (event == STRIDE_MISS)
+		near_miss(vmf, threads, plan.stream);
 	spin_unlock(&thread->lock);
+}
+
+/*
+ * pmon_prefetch_used - @line, which was prefetched, is accessed for the first time
+ *
+ * Context: as pmon_prefetch(), and the page is locked.
+ */
+void pmon_prefetch_used(struct vm_fault *vmf, struct pmon_line *line)
+{
+	line->prefetched = false;
+	pmon_count(prefetch_used);
+	if (!line->near) {
+		pmon_prefetch(vmf, STRIDE_USED);
+		return;
+	}
+	near_used(line->space, line->asked);
+	pmon_prefetch(vmf, STRIDE_NEAR);
 }

@@ -166,7 +166,6 @@ static void make_plan(struct pmon_stride *stride, struct pmon_stream *stream,
 		return;
 	if (window > stride->credit / STRIDE_PAGE)
 		window = stride->credit / STRIDE_PAGE;
-	plan->stream = stream;
 	plan->first = stream->next;
 	plan->step = stream->step;
 	plan->nr = within(stream->next, stream->step, first, last, window);
@@ -175,7 +174,8 @@ static void make_plan(struct pmon_stride *stride, struct pmon_stream *stream,
 /*
  * pmon_stride_event - the thread accessed @index
  * @first, @last: where prefetching makes sense: the index's mapping
- * @plan: what to prefetch; if plan->nr is not 0, pmon_stride_done() must follow
+ * @plan: what to prefetch; if plan->nr is not 0, pmon_stride_done() must follow.
+ *	plan->stream is NULL if @index belongs to no stream
  */
 void pmon_stride_event(struct pmon_stride *stride, u64 index,
 		       enum pmon_stride_event event, u64 first, u64 last,
@@ -184,6 +184,7 @@ void pmon_stride_event(struct pmon_stride *stride, u64 index,
 	struct pmon_stream *stream;
 	bool repeated;
 
+	plan->stream = NULL;
 	plan->nr = 0;
 	stride->stamp++;
 	if (event == STRIDE_MISS)
@@ -191,11 +192,10 @@ void pmon_stride_event(struct pmon_stride *stride, u64 index,
 	else if (event == STRIDE_USED)
 		earn(stride, STRIDE_PAGE + STRIDE_BONUS);
 	stream = find_stream(stride, index, &repeated);
-	if (repeated)
-		return;
-	if (!stream && event == STRIDE_MISS)
+	if (!stream && (event == STRIDE_MISS || event == STRIDE_NEAR))
 		stream = new_stream(stride, index);
-	if (!stream)
+	plan->stream = stream;
+	if (!stream || repeated)
 		return;
 	stream->last = index;
 	stream->stamp = stride->stamp;

@@ -58,7 +58,7 @@ struct pmon_stride {
 
 /**
  * struct pmon_plan - pages first, first + step, ...
- * @stream: whose they are
+ * @stream: whose they are; NULL: the access belongs to no stream
  * @nr: how many; 0: nothing to do
  */
 struct pmon_plan {
@@ -73,6 +73,7 @@ enum pmon_stride_event {
 	STRIDE_MISS,	/* it had to be fetched */
 	STRIDE_LATE,	/* it is on its way, prefetched: STRIDE_USED follows */
 	STRIDE_USED,	/* first access to a page that was prefetched */
+	STRIDE_NEAR,	/* the same, and it was prefetched for no stream (near.h) */
 };
 
 void pmon_stride_init(struct pmon_stride *stride);

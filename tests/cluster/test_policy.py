@@ -99,7 +99,8 @@ def scan(host, order, threads=1, megabytes=8):
     assert seen["prefetch_issued"] == seen["prefetch_used"] + seen["prefetch_wasted"]
     print(order, threads, summary["pages"], {name: seen[name] for name in (
         "misses", "waits_for_line", "prefetch_issued", "prefetch_used",
-        "prefetch_wasted", "prefetch_late", "prefetch_requests", "prefetch_skips")})
+        "prefetch_wasted", "prefetch_late", "prefetch_requests", "prefetch_skips",
+        "near_issued", "near_used")})
     return summary["pages"], seen
 
 
@@ -129,6 +130,18 @@ def test_prefetch_of_random_accesses(host):
     pages, seen = scan(host, "random")
     assert seen["misses"] * 2 > pages
     assert seen["prefetch_wasted"] * 20 <= seen["misses"]
+
+
+def test_prefetch_of_records(host):
+    """Records of 4 pages in random order: what follows a miss comes with it."""
+    for _ in range(3):
+        pages, seen = scan(host, "records")
+        if seen["misses"] * 2 <= pages:
+            break
+    assert seen["misses"] * 2 <= pages
+    assert seen["near_used"] * 3 > pages
+    # Groups that were too large, tried, and what streams took records for.
+    assert seen["prefetch_wasted"] * 4 <= pages
 
 
 # Pages that a program has besides those it is told to read: libc's, its own.

@@ -286,6 +286,22 @@ static void test_late(void **state)
 	assert_int_equal(plan.nr, 0);
 }
 
+/* What neighbours' prefetch brought counts as a miss would, but earns nothing. */
+static void test_near(void **state)
+{
+	struct pmon_plan plan;
+
+	sim_reset();
+	pmon_stride_event(&sim.stride, 8, STRIDE_MISS, 0, 99, &plan);
+	assert_null(plan.stream);
+	pmon_stride_event(&sim.stride, 9, STRIDE_NEAR, 0, 99, &plan);
+	assert_null(plan.stream);
+	pmon_stride_event(&sim.stride, 10, STRIDE_NEAR, 0, 99, &plan);
+	assert_non_null(plan.stream);
+	assert_int_equal(plan.first, 11);
+	assert_int_equal(sim.stride.credit, STRIDE_START + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_near),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
  *                       twos and downwards, in the two halves of its part
  *   random              as many pages of its part as there are, at random
  *   touch               each page of its part once, in random order
+ *   records             the same by records of 4 pages, at no particular boundary
  *   same                all threads the whole of it, in step
  *   none                nothing: what remains is what all orders have in common
  *
@@ -27,6 +28,7 @@
 #include <pthread.h>
 
 #define STRIDE	7
+#define RECORD	4
 #define BLOCK	64	/* pages between two barriers of "same" */
 #define THREADS	64
 
@@ -125,6 +127,19 @@ static void touch(struct reader *r)
 	}
 }
 
+static void records(struct reader *r)
+{
+	unsigned long i, record, page, size = 1, nr = (r->nr - RECORD / 2) / RECORD;
+
+	while (size < nr)
+		size <<= 1;
+	for (i = 0; i < size; i++) {
+		record = mix_within(i, size);
+		for (page = 0; page < RECORD && record < nr; page++)
+			look(r, r->first + RECORD / 2 + record * RECORD + page);
+	}
+}
+
 static void same(struct reader *r)
 {
 	unsigned long i;
@@ -157,8 +172,8 @@ static const struct {
 } orders[] = {
 	{ "forward", forward }, { "backward", backward },
 	{ "stride", stride }, { "rstride", rstride }, { "two", two },
-	{ "random", random_pages }, { "touch", touch }, { "same", same },
-	{ "none", none },
+	{ "random", random_pages }, { "touch", touch }, { "records", records },
+	{ "same", same }, { "none", none },
 };
 
 static void choose(const char *name)
