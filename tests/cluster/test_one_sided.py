@@ -86,6 +86,25 @@ def test_misses_are_reads(cluster, host):
           f"{mmon['fetches']} requests")
 
 
+def test_windows_of_both_kinds(cluster, host):
+    """Of a window, what has a location is read and only the rest is asked for.
+
+    A child has no locations but of the pages that it has changed and stored: every
+    other one. It fetches these by request once, to change them, and the others once,
+    to read them.
+    """
+    before = counters(cluster)
+    out = summary(host.run(tagged("1M", "scan", "--mb", 4, "--push-mb", 2, "--fork",
+                                  "--order", "forward"), timeout=300))
+    assert out["bad"] == 0 and out["pages"] == 1024
+    pmon, mmon = since(cluster, before)
+    fetched = pmon["misses"] + pmon["prefetch_used"]
+    assert fetched >= 1400 and pmon["prefetch_used"] > 700
+    assert mmon["fetch_pages"] < 1200
+    print(f"{fetched} pages fetched, {pmon['reads']} READs, {mmon['fetch_pages']} by "
+          f"{mmon['fetches']} requests")
+
+
 def test_dirty_pages_are_written_in_place(cluster, host):
     """Once stored, pages are overwritten without the home's doing."""
     before = counters(cluster)

@@ -2,12 +2,15 @@
 /*
  * scan - reads remote memory in a given order
  *
- *   scan [--mb M] [--push-mb P] [--threads N] [--rounds R] --order ORDER
+ *   scan [--mb M] [--push-mb P] [--threads N] [--rounds R] [--fork] --order ORDER
  *
  * Writes M MiB (default 8), then P MiB of other memory (default 4), which it
  * frees again: with P larger than the ExCache and the policy fifo, all of the M
  * MiB are at the memory host then, and the ExCache is empty. Then N threads
- * (default 1) read one word of pages of the M MiB and check it. Orders:
+ * (default 1) read one word of pages of the M MiB and check it. With --fork a child
+ * does that, after it has changed every other page and written P MiB again.
+ *
+ * Orders:
  *
  *   forward, backward   each thread its part, page by page
  *   stride, rstride     every 7th page of its part, up or down
@@ -26,6 +29,7 @@
 
 #include <getopt.h>
 #include <pthread.h>
+#include <sys/wait.h>
 
 #define STRIDE	7
 #define RECORD	4
@@ -34,6 +38,7 @@
 
 static unsigned long pages = 8 << 8, push_pages = 4 << 8, threads = 1, rounds = 1;
 static volatile uint64_t *area;
+static bool in_child;
 static pthread_barrier_t barrier;
 
 struct reader {
@@ -192,7 +197,8 @@ static void arguments(int argc, char **argv)
 	static const struct option options[] = {
 		{ "mb", 1, NULL, 'm' }, { "push-mb", 1, NULL, 'p' },
 		{ "threads", 1, NULL, 't' }, { "rounds", 1, NULL, 'r' },
-		{ "order", 1, NULL, 'o' }, { NULL, 0, NULL, 0 }
+		{ "order", 1, NULL, 'o' }, { "fork", 0, NULL, 'f' },
+		{ NULL, 0, NULL, 0 }
 	};
 	int c;
 
@@ -205,6 +211,8 @@ static void arguments(int argc, char **argv)
 			threads = number("threads", optarg, 1, THREADS);
 		else if (c == 'r')
 			rounds = number("rounds", optarg, 1, 1000);
+		else if (c == 'f')
+			in_child = true;
 		else if (c == 'o')
 			choose(optarg);
 		else
@@ -225,6 +233,31 @@ static void *touched(unsigned long nr)
 	return words;
 }
 
+static void push(void)
+{
+	if (push_pages)
+		munmap(touched(push_pages), push_pages * PAGE);
+}
+
+/* Returns in the child. */
+static void fork_and_change(void)
+{
+	pid_t pid = fork();
+	unsigned long i;
+	int status;
+
+	if (pid < 0)
+		die("fork");
+	if (pid) {
+		if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+			die("child");
+		exit(WEXITSTATUS(status));
+	}
+	for (i = 1; i < pages; i += 2)
+		area[i * PAGE_WORDS + 1] = i;
+	push();
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long i, done = 0, bad = 0;
@@ -232,8 +265,9 @@ int main(int argc, char **argv)
 
 	arguments(argc, argv);
 	area = touched(pages);
-	if (push_pages)
-		munmap(touched(push_pages), push_pages * PAGE);
+	push();
+	if (in_child)
+		fork_and_change();
 	pthread_barrier_init(&barrier, NULL, threads);
 	ns = now_ns();
 	for (i = 0; i < threads; i++) {
