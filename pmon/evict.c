@@ -282,6 +282,8 @@ static bool spared(struct page *page, bool force)
 {
 	bool touched = folio_test_clear_referenced(page_folio(page));
 
+	if (touched)
+		pmon_line_touched(pmon_page_line(page));
 	return page_mapped(page) ||
 	       (!force && pmon_order_spares(pmon_policy_now(), touched));
 }

@@ -235,8 +235,8 @@ static vm_fault_t fault_resident(struct vm_fault *vmf, struct pmon_space *space,
 	 * clear, see evict.c.
 	 */
 	folio_clear_referenced(page_folio(page));
-	if (line->prefetched) {
-		pmon_prefetch_used(vmf, line);
+	if (pmon_line_touched(line)) {
+		pmon_around_map(vmf, pmon_prefetch_used(vmf, line));
 	} else if (!(vmf->flags & FAULT_FLAG_TRIED)) {
 		/* The second half of a miss is not news. */
 		pmon_count(soft_faults);

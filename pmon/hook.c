@@ -77,6 +77,11 @@ static int choose_variant(const struct btf_view *btf, struct pmon_hook *hook,
 		hook->chosen = *variant;
 		return 0;
 	}
+	if (hook->optional) {
+		pr_info("%s: not done on this kernel, it has no function for it in a form that pmon knows\n",
+			hook->purpose);
+		return 0;
+	}
 	pr_err("this kernel is not supported: %s is not done as in any that pmon knows\n",
 	       hook->purpose);
 	for (variant = hook->variants; *variant; variant++) {
@@ -197,12 +202,35 @@ static int hook_check_whole(const struct pmon_hook *hook)
 	return 0;
 }
 
+/*
+ * A function that is only called: original_*() enters it at its begin, or where
+ * the kernel would probe that: behind ENDBR.
+ */
+static int call_resolve(struct pmon_hook *hook)
+{
+	struct kprobe probe = { .symbol_name = hook->chosen->function };
+	int ret = register_kprobe(&probe);
+
+	if (ret) {
+		pr_info("%s: not done on this kernel, cannot find %s() (%d)\n",
+			hook->purpose, hook->chosen->function, ret);
+		return 0;
+	}
+	*hook->chosen->original = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+	return 0;
+}
+
 /* kallsyms is not exported; a kprobe that is never hit resolves the name. */
 static int hook_resolve(struct pmon_hook *hook)
 {
-	struct kprobe probe = { .symbol_name = hook->chosen->function };
-	int ret = hook_check_whole(hook);
+	struct kprobe probe = { };
+	int ret;
 
+	if (hook->optional)
+		return hook->chosen ? call_resolve(hook) : 0;
+	probe.symbol_name = hook->chosen->function;
+	ret = hook_check_whole(hook);
 	if (ret)
 		return ret;
 	ret = register_kprobe(&probe);
@@ -240,6 +268,8 @@ static int hook_register(struct pmon_hook *hook)
 {
 	int ret;
 
+	if (hook->optional)
+		return 0;
 	hook->ops.func = hook_handler;
 	hook->ops.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT;
 	/*

@@ -16,6 +16,14 @@
  *
  * and name the variants in the table in intercept.c. `tests/hook-table --write`
  * puts the table into docs/pmon.md, with what the two kernels have of it.
+ *
+ * A function that is not hooked, only called, and that pmon can do without, is
+ *
+ *	PMON_CALLS(void, do_set_pte, struct vm_fault *vmf, ...);
+ *	PMON_CALLED(do_set_pte, "do_set_pte", "its prototype");
+ *
+ * and PMON_OPTIONAL() in the table. Before original_do_set_pte() is called,
+ * pmon_callable() must have said that this kernel has it in that form.
  */
 #ifndef PMON_HOOK_H
 #define PMON_HOOK_H
@@ -43,10 +51,11 @@ struct pmon_member {
  * struct pmon_variant - what a hook is on one kind of kernel
  * @function: the symbol that is hooked
  * @prototype: canonical prototype (btf.h) that @replacement was written for
- * @wants: decides by the first two arguments. Called for every call of the
+ * @wants: NULL where pmon only calls the function; else it decides by the first two arguments. Called for every call of the
  *	function by any process: cheap, no sleeping, traced by nobody.
  * @replacement: runs in its place when @wants says so; same prototype
- * @original: where original_*() goes on; filled in at load
+ * @original: where original_*() goes on; filled in at load. Stays 0 if the variant
+ *	is not taken
  * @members: members whose offsets it needs, up to one without a structure; or
  *	NULL
  */
@@ -63,10 +72,12 @@ struct pmon_variant {
  * struct pmon_hook - one purpose
  * @purpose: in words, for the log
  * @variants: ends with NULL; the first that fits is taken
+ * @optional: that none fits is no reason to refuse the kernel
  */
 struct pmon_hook {
 	const char *purpose;
 	const struct pmon_variant *const *variants;
+	bool optional;
 	/* private: */
 	const struct pmon_variant *chosen;
 	unsigned long site;
@@ -112,10 +123,36 @@ struct pmon_hook {
 		.members = needs,					\
 	}
 
+/* A function that is called, not hooked: original_NAME() does. */
+#define PMON_CALLS(type, name, ...)					\
+	type original_##name(__VA_ARGS__);				\
+	PMON_THUNK(name)
+
+/* Not static: the table is in intercept.c, the calls where they are needed. */
+#define PMON_CALLED(name, fn, proto)					\
+	const struct pmon_variant variant_##name = {			\
+		.function = fn,						\
+		.prototype = proto,					\
+		.original = &address_of_##name,				\
+	}
+
+static inline bool pmon_callable(const struct pmon_variant *variant)
+{
+	return *variant->original;
+}
+
 /* An entry of the table: the purpose in words, the variants, newest first. */
 #define PMON_HOOK(what, ...)						\
 	{ .purpose = what,						\
 	  .variants = (const struct pmon_variant *const []){ __VA_ARGS__, NULL } }
+
+/* The same for functions that are called if the kernel has them. */
+#define PMON_OPTIONAL(what, ...)					\
+	{ .purpose = what, .optional = true,				\
+	  .variants = (const struct pmon_variant *const []){ __VA_ARGS__, NULL } }
+
+/* around.c */
+extern const struct pmon_variant variant_set_pte_range, variant_do_set_pte;
 
 int pmon_hooks_install(struct pmon_hook *hooks, int nr);
 void pmon_hooks_remove(struct pmon_hook *hooks, int nr);

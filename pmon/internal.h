@@ -86,7 +86,7 @@ struct pmon_threads;
 	X(tags) X(tag_failures) X(late_pages)				\
 	X(prefetch_issued) X(prefetch_used) X(prefetch_wasted)		\
 	X(prefetch_late) X(prefetch_requests) X(prefetch_skips)		\
-	X(near_issued) X(near_used)					\
+	X(near_issued) X(near_used) X(mapped_around)			\
 	X(tags_dropped) X(locked_skips) X(poisoned)
 
 enum pmon_counter {
@@ -147,7 +147,8 @@ struct pmon_share {
  * @remote: the home holds a copy equal to the page unless it is dirty
  * @io: under xa_lock: the page lock is held by a transfer
  * @detached: under xa_lock: discarded while @io; its completion frees it
- * @prefetched: nobody has touched it since it was prefetched; page lock
+ * @prefetched: it was prefetched, and nobody is known to have touched it since. Set
+ *	under the page lock; cleared by pmon_line_touched()
  * @near: prefetched as a neighbour (near.h); page lock
  * @asked: when, by the clock of near.c
  * @locked: mlock() holds it: it is not evicted; changed by xchg()
@@ -203,6 +204,19 @@ struct pmon_line *pmon_pool_line(struct page *page);
 static inline struct pmon_line *pmon_page_line(struct page *page)
 {
 	return (struct pmon_line *)page_private(page);
+}
+
+/** pmon_line_touched - somebody has touched it
+ *
+ * Context: it does not change hands: its page is locked, or the lock of the page
+ * table that maps it is held. Return: was that its first use since its prefetch?
+ */
+static inline bool pmon_line_touched(struct pmon_line *line)
+{
+	if (!READ_ONCE(line->prefetched) || !xchg(&line->prefetched, false))
+		return false;
+	pmon_count(prefetch_used);
+	return true;
 }
 
 /** pmon_line_pinned - someone besides the pool holds the page.
@@ -322,6 +336,7 @@ struct pmon_young {
 void pmon_young_begin(struct pmon_young *young, struct pmon_space *space);
 bool pmon_young_test(struct pmon_young *young, struct pmon_line *line);
 void pmon_young_end(struct pmon_young *young);
+pmd_t *pmon_table_of(struct mm_struct *mm, unsigned long addr);
 
 /* ---- changes.c: what the home has yet to be told ----------------------------- */
 
@@ -594,8 +609,13 @@ void pmon_io_end(struct pmon_line *line, void *failed);
 void pmon_prefetch_init(void);
 void pmon_prefetch_set(bool on);
 bool pmon_prefetch_enabled(void);
-void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event);
-void pmon_prefetch_used(struct vm_fault *vmf, struct pmon_line *line);
+int pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event);
+int pmon_prefetch_used(struct vm_fault *vmf, struct pmon_line *line);
+
+/* ---- around.c: pages mapped by the fault of a neighbour ------------------------ */
+
+unsigned int pmon_around_touched(struct vm_fault *vmf, int step, unsigned int nr);
+void pmon_around_map(struct vm_fault *vmf, int nr);
 
 /* ---- backing.c ------------------------------------------------------------- */
 

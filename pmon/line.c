@@ -238,6 +238,9 @@ void pmon_line_release(struct pmon_line *line)
 
 	WARN_ON_ONCE(!PageLocked(page) || pmon_line_shared(line));
 	pmon_budget_unlink(line);
+	/* Mapped by a neighbour's fault: what unmapping it said of it. */
+	if (folio_test_referenced(page_folio(page)))
+		pmon_line_touched(line);
 	if (line->prefetched) {
 		line->prefetched = false;
 		pmon_count(prefetch_wasted);

@@ -4,7 +4,8 @@
  *
  * Detection of streams is stride.c's, and what to fetch beside a miss that belongs
  * to none near.c's; here is where they are fed (by faults that miss, and by the
- * first touch of each prefetched line, which is a soft fault) and what their plans
+ * first touch of a prefetched line, which is a soft fault unless its neighbour's
+ * fault mapped it, and then by its accessed bit; see around.c) and what their plans
  * become: up to 16 pages, by READs, one for each run of pages that are
  * neighbours at the home, and one request for those that have no location there.
  * A line that is prefetched is published, locked and with line->io set, exactly
@@ -415,6 +416,17 @@ static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
 	pmon_stride_done(stride, plan, covered, fetched);
 }
 
+/* What the thread went over without a fault, since its stream's latest one. */
+static void look_behind(struct pmon_stride *stride, struct vm_fault *vmf)
+{
+	u32 behind;
+	s32 step;
+
+	behind = pmon_stride_behind(stride, vmf->pgoff, &step);
+	if (behind)
+		pmon_stride_used(stride, pmon_around_touched(vmf, step, behind));
+}
+
 /* The neighbours of a miss. That lines are scarce is no reason to keep more free. */
 static void fetch_group(struct pmon_space *space, struct pmon_near *near,
 			const struct pmon_group *group)
@@ -476,8 +488,9 @@ static void near_used(struct pmon_space *space, u32 asked)
  *
  * Context: a fault, with its VMA locked (so nothing of it is unmapped or moved
  * meanwhile); the page of the fault may be locked. Never sleeps.
+ * Return: how many pages next to it are worth mapping with it; negative: below it.
  */
-void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
+int pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct pmon_space *space = pmon_vma_space(vma);
@@ -485,18 +498,20 @@ void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
 	struct pmon_threads *threads;
 	struct pmon_plan plan;
 	struct thread *thread;
+	int around = 0;
 
 	if (!READ_ONCE(enabled) || vma->vm_flags & VM_RAND_READ ||
 	    READ_ONCE(space->lost))
-		return;
+		return 0;
 	/* The home does not know yet where what it stores belongs. */
 	if (READ_ONCE(space->changes.moves) || atomic_read(&space->clones))
-		return;
+		return 0;
 	threads = threads_of(space);
 	thread = threads ? thread_find(threads, pid) : NULL;
 	if (!thread || !spin_trylock(&thread->lock))
-		return;
+		return 0;
 	thread_claim(thread, pid);
+	look_behind(&thread->stride, vmf);
 	pmon_stride_event(&thread->stride, vmf->pgoff, event,
 			  vma->vm_start >> PAGE_SHIFT,
 			  (vma->vm_end >> PAGE_SHIFT) - 1, &plan);
@@ -504,22 +519,21 @@ void pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
 		carry_out(space, &thread->stride, &plan);
 	if (event == STRIDE_MISS)
 		near_miss(vmf, threads, plan.stream);
+	if (plan.stream)
+		around = pmon_stride_around(plan.stream) * plan.stream->step;
 	spin_unlock(&thread->lock);
+	return around;
 }
 
 /*
  * pmon_prefetch_used - @line, which was prefetched, is accessed for the first time
  *
- * Context: as pmon_prefetch(), and the page is locked.
+ * Context: as pmon_prefetch(), and the page is locked. Return: as pmon_prefetch().
  */
-void pmon_prefetch_used(struct vm_fault *vmf, struct pmon_line *line)
+int pmon_prefetch_used(struct vm_fault *vmf, struct pmon_line *line)
 {
-	line->prefetched = false;
-	pmon_count(prefetch_used);
-	if (!line->near) {
-		pmon_prefetch(vmf, STRIDE_USED);
-		return;
-	}
+	if (!line->near)
+		return pmon_prefetch(vmf, STRIDE_USED);
 	near_used(line->space, line->asked);
-	pmon_prefetch(vmf, STRIDE_NEAR);
+	return pmon_prefetch(vmf, STRIDE_NEAR);
 }

@@ -10,7 +10,9 @@
  *
  * A stream is asked at each of its pages whether the next window is due. It is
  * when fewer pages than a window are ahead, so that one window is on its way
- * while the one before is being used.
+ * while the one before is being used. A stream some of whose pages are mapped by the
+ * fault of another (stride.h) asks the earlier the more there were lately: at its
+ * next event it may be too late.
  */
 #include "stride.h"
 
@@ -138,9 +140,62 @@ static struct pmon_stream *new_stream(struct pmon_stride *stride, u64 index)
 		    stride->stamp - stream->stamp)
 			stream = &stride->stream[i];
 	stream->step = step;
+	stream->last = index;
 	stream->next = index + step;
 	stream->window = 0;
 	return stream;
+}
+
+static bool neighbours(const struct pmon_stream *stream)
+{
+	return stream->step == 1 || stream->step == -1;
+}
+
+/* Pages between the latest access and @index; no more than are mapped at once. */
+static u32 behind(const struct pmon_stream *stream, u64 index)
+{
+	u64 n = steps(stream->last, index, stream->step);
+
+	if (n < 2 || !neighbours(stream))
+		return 0;
+	return n - 1 < STRIDE_AROUND ? n - 1 : STRIDE_AROUND;
+}
+
+/*
+ * pmon_stride_behind - pages that @index's stream has come over without an event
+ * @step: set, unless 0 is returned: index - step is the nearest of them
+ */
+u32 pmon_stride_behind(struct pmon_stride *stride, u64 index, s32 *step)
+{
+	struct pmon_stream *stream;
+	bool repeated;
+
+	stream = find_stream(stride, index, &repeated);
+	if (!stream)
+		return 0;
+	*step = stream->step;
+	return behind(stream, index);
+}
+
+/* pmon_stride_used - @nr pages turned out to have been used, without an event */
+void pmon_stride_used(struct pmon_stride *stride, u32 nr)
+{
+	earn(stride, nr * (STRIDE_PAGE + STRIDE_BONUS));
+}
+
+/*
+ * pmon_stride_around - how many pages may be mapped along with the latest access
+ *
+ * Those next to it in the stream's direction, but not the last that was planned: its
+ * first access is the event that moves the stream on.
+ */
+u32 pmon_stride_around(const struct pmon_stream *stream)
+{
+	u64 n = ahead(stream);
+
+	if (n < 2 || !neighbours(stream))
+		return 0;
+	return n - 1 < STRIDE_AROUND ? n - 1 : STRIDE_AROUND;
 }
 
 /* Pages from @from that lie within [@first, @last], @max at most. */
@@ -155,14 +210,15 @@ static u32 within(u64 from, s32 step, u64 first, u64 last, u32 max)
 	return n;
 }
 
+/* @unseen: pages that the stream may come over before its next event */
 static void make_plan(struct pmon_stride *stride, struct pmon_stream *stream,
-		      u64 first, u64 last, struct pmon_plan *plan)
+		      u32 unseen, u64 first, u64 last, struct pmon_plan *plan)
 {
 	u32 window = stream->window ? 2 * stream->window : FIRST_WINDOW;
 
 	if (window > STRIDE_WINDOW)
 		window = STRIDE_WINDOW;
-	if (ahead(stream) >= window)
+	if (ahead(stream) >= window + unseen)
 		return;
 	if (window > stride->credit / STRIDE_PAGE)
 		window = stride->credit / STRIDE_PAGE;
@@ -175,7 +231,7 @@ static void make_plan(struct pmon_stride *stride, struct pmon_stream *stream,
  * pmon_stride_event - the thread accessed @index
  * @first, @last: where prefetching makes sense: the index's mapping
  * @plan: what to prefetch; if plan->nr is not 0, pmon_stride_done() must follow.
- *	plan->stream is NULL if @index belongs to no stream
+ *	plan->stream is the access's in any case
  */
 void pmon_stride_event(struct pmon_stride *stride, u64 index,
 		       enum pmon_stride_event event, u64 first, u64 last,
@@ -183,6 +239,7 @@ void pmon_stride_event(struct pmon_stride *stride, u64 index,
 {
 	struct pmon_stream *stream;
 	bool repeated;
+	u32 unseen;
 
 	plan->stream = NULL;
 	plan->nr = 0;
@@ -197,12 +254,13 @@ void pmon_stride_event(struct pmon_stride *stride, u64 index,
 	plan->stream = stream;
 	if (!stream || repeated)
 		return;
+	unseen = behind(stream, index);
 	stream->last = index;
 	stream->stamp = stride->stamp;
 	/* It came past what was prefetched: go on in front of it. */
 	if (!steps(index, stream->next, stream->step))
 		stream->next = index + stream->step;
-	make_plan(stride, stream, first, last, plan);
+	make_plan(stride, stream, unseen, first, last, plan);
 }
 
 /*

@@ -13,12 +13,18 @@
 #define STRIDE_STREAMS	8	/* of one thread at a time */
 #define STRIDE_WINDOW	16	/* pages of one request, MMON_FETCH_MAX */
 #define STRIDE_MAX	256	/* pages between two accesses of a stream */
+#define STRIDE_AROUND	7	/* pages mapped by the fault of another, at most */
 
 /*
  * Waste is bounded by credit, counted in 1/32 pages: a page prefetched costs
  * one page, a miss earns 1/32, a prefetched page that was used gives its cost
  * back and half as much. So pages that are prefetched and not used are never
  * more than misses / 32 + used / 2 + the credit at the start.
+ *
+ * Of neighbours, up to STRIDE_AROUND are mapped along with the page of a fault, so
+ * that their first access is no event. Whether there was one is looked up at the
+ * stream's next event: pmon_stride_behind() says where, pmon_stride_used() takes
+ * the answer.
  */
 #define STRIDE_PAGE	32
 #define STRIDE_BONUS	(STRIDE_PAGE / 2)
@@ -58,7 +64,7 @@ struct pmon_stride {
 
 /**
  * struct pmon_plan - pages first, first + step, ...
- * @stream: whose they are; NULL: the access belongs to no stream
+ * @stream: whose they are; NULL: the access belongs to none
  * @nr: how many; 0: nothing to do
  */
 struct pmon_plan {
@@ -78,6 +84,9 @@ enum pmon_stride_event {
 
 void pmon_stride_init(struct pmon_stride *stride);
 void pmon_stride_forget(struct pmon_stride *stride);
+u32 pmon_stride_behind(struct pmon_stride *stride, u64 index, s32 *step);
+void pmon_stride_used(struct pmon_stride *stride, u32 nr);
+u32 pmon_stride_around(const struct pmon_stream *stream);
 void pmon_stride_event(struct pmon_stride *stride, u64 index,
 		       enum pmon_stride_event event, u64 first, u64 last,
 		       struct pmon_plan *plan);

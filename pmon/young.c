@@ -20,8 +20,13 @@
 #include "internal.h"
 #include "vma_tree.h"
 
-/* What points to the table with the entry of @addr; NULL: there is none. */
-static pmd_t *table_of(struct mm_struct *mm, unsigned long addr)
+/*
+ * pmon_table_of - what points to the table with the entry of @addr
+ *
+ * Context: something keeps the page tables: see the head, and around.c.
+ * Return: NULL: there is none.
+ */
+pmd_t *pmon_table_of(struct mm_struct *mm, unsigned long addr)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
 	p4d_t *p4d;
@@ -87,7 +92,7 @@ bool pmon_young_test(struct pmon_young *young, struct pmon_line *line)
 	/* mremap under way: the VMA is where the line is yet to go. */
 	if (!vma || addr < vma->vm_start || addr >= vma->vm_end)
 		return false;
-	pmd = table_of(vma->vm_mm, addr);
+	pmd = pmon_table_of(vma->vm_mm, addr);
 	if (!pmd)
 		return false;
 	lock = pte_lockptr(vma->vm_mm, pmd);

@@ -89,6 +89,18 @@
 	(pte_young(ptep_get(ptep)) &&		\
 	 test_and_clear_bit(_PAGE_BIT_ACCESSED, (unsigned long *)&(ptep)->pte))
 
+/*
+ * Who sets a page table entry by an internal function of the core: up to 6.9 that
+ * counts the page for the mm as well. From 6.10 the caller does; here without the
+ * trace event of add_mm_counter(), which is not exported.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define sk_count_mapped(mm, folio)	do { } while (0)
+#else
+#define sk_count_mapped(mm, folio)	\
+	percpu_counter_inc(&(mm)->rss_stat[mm_counter_file(folio)])
+#endif
+
 /* Shadow stacks came in 6.6, memory that may be dropped in 6.11. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 #define SK_VM_SHADOW_STACK	0UL

@@ -20,13 +20,16 @@
  *   touch               each page of its part once, in random order
  *   records             the same by records of 4 pages, at no particular boundary
  *   same                all threads the whole of it, in step
+ *   runs                90 pages from every 320th on; of those that follow these it
+ *                       counts which are mapped, though nobody has read them
  *   none                nothing: what remains is what all orders have in common
  *
- * Prints one JSON line: "pages" read by all threads together, "ns" for it and
- * "bad" ones. Exit: 0; 1 if a word was wrong; 2 could not run.
+ * Prints one JSON line: "pages" read by all threads together, "ns" for it, "bad"
+ * ones, and "unread" ones that were mapped. Exit: 0; 1 if a word was wrong; 2 could not run.
  */
 #include "common.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <sys/wait.h>
@@ -35,6 +38,10 @@
 #define RECORD	4
 #define BLOCK	64	/* pages between two barriers of "same" */
 #define THREADS	64
+#define RUN	90	/* pages that "runs" reads, */
+#define APART	320	/* every so many, */
+#define BEYOND	32	/* and looks at after each */
+#define PRESENT	(1ULL << 63)	/* in /proc/self/pagemap */
 
 static unsigned long pages = 8 << 8, push_pages = 4 << 8, threads = 1, rounds = 1;
 static volatile uint64_t *area;
@@ -44,7 +51,7 @@ static pthread_barrier_t barrier;
 struct reader {
 	pthread_t thread;
 	unsigned long first, nr;	/* its part */
-	unsigned long done, bad;
+	unsigned long done, bad, unread;
 };
 
 static struct reader readers[THREADS];
@@ -156,6 +163,34 @@ static void same(struct reader *r)
 	}
 }
 
+/* How many of the pages from @page on are mapped? */
+static unsigned long mapped(unsigned long page)
+{
+	unsigned long at = (uintptr_t)(area + page * PAGE_WORDS) / PAGE;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	unsigned long i, nr = 0;
+	uint64_t entry[BEYOND];
+
+	if (fd < 0 || pread(fd, entry, sizeof(entry), at * sizeof(*entry)) !=
+	    sizeof(entry))
+		die("/proc/self/pagemap");
+	close(fd);
+	for (i = 0; i < BEYOND; i++)
+		nr += !!(entry[i] & PRESENT);
+	return nr;
+}
+
+static void runs(struct reader *r)
+{
+	unsigned long i, k;
+
+	for (i = 0; i + APART <= r->nr; i += APART) {
+		for (k = 0; k < RUN; k++)
+			look(r, r->first + i + k);
+		r->unread += mapped(r->first + i + RUN);
+	}
+}
+
 static void none(struct reader *r)
 {
 	(void)r;
@@ -178,7 +213,7 @@ static const struct {
 	{ "forward", forward }, { "backward", backward },
 	{ "stride", stride }, { "rstride", rstride }, { "two", two },
 	{ "random", random_pages }, { "touch", touch }, { "records", records },
-	{ "same", same }, { "none", none },
+	{ "same", same }, { "runs", runs }, { "none", none },
 };
 
 static void choose(const char *name)
@@ -260,7 +295,7 @@ static void fork_and_change(void)
 
 int main(int argc, char **argv)
 {
-	unsigned long i, done = 0, bad = 0;
+	unsigned long i, done = 0, bad = 0, unread = 0;
 	uint64_t ns;
 
 	arguments(argc, argv);
@@ -281,9 +316,10 @@ int main(int argc, char **argv)
 		pthread_join(readers[i].thread, NULL);
 		done += readers[i].done;
 		bad += readers[i].bad;
+		unread += readers[i].unread;
 	}
 	ns = now_ns() - ns;
-	printf("{\"pages\":%lu,\"ns\":%llu,\"bad\":%lu}\n", done,
-	       (unsigned long long)ns, bad);
+	printf("{\"pages\":%lu,\"ns\":%llu,\"bad\":%lu,\"unread\":%lu}\n", done,
+	       (unsigned long long)ns, bad, unread);
 	return bad ? 1 : 0;
 }
