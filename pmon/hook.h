@@ -51,8 +51,9 @@ struct pmon_member {
  * struct pmon_variant - what a hook is on one kind of kernel
  * @function: the symbol that is hooked
  * @prototype: canonical prototype (btf.h) that @replacement was written for
- * @wants: NULL where pmon only calls the function; else it decides by the first two arguments. Called for every call of the
- *	function by any process: cheap, no sleeping, traced by nobody.
+ * @wants: decides by the first two arguments. Called for every call of the
+ *	function by any process: cheap, no sleeping, traced by nobody. NULL, as
+ *	@replacement, where the function is not hooked
  * @replacement: runs in its place when @wants says so; same prototype
  * @original: where original_*() goes on; filled in at load. Stays 0 if the variant
  *	is not taken

@@ -31,6 +31,8 @@
  *       page lock of a line       several at a time only by trylock, or by fork
  *         i_mmap_rwsem            (inside unmap_mapping_pages; young.c)
  *           page table locks
+ *         lock of a thread's slot (prefetch.c; only tried)
+ *           page table locks      (around.c; page locks only by trylock inside)
  *     space->changes.lock         change log and known ranges; no RPC inside
  *   Innermost spinlocks, none inside another: xa_lock of space->lines and of
  *   space->grants (bh: completions take them), budget->lru_lock, pool.lock,
