@@ -109,6 +109,15 @@ def test_pattern(host, policy):
     assert fetched(host) > before + 300
 
 
+def test_mapped_around(host):
+    """Two threads read in sequence: a fault maps pages that follow, too."""
+    before = modules(host)["pmon"]["mapped_around"]
+    out = summary(host.run(tagged("2M", f"{PROGRAMS}/scan", "--mb", 4, "--push-mb", 4,
+                                  "--threads", 2, "--order", "forward"), timeout=300))
+    assert out["bad"] == 0
+    assert modules(host)["pmon"]["mapped_around"] > before + 100
+
+
 def test_threads_share_pages(host):
     out = summary(host.run(tagged("512K", f"{PROGRAMS}/pattern", "--shared", "--mb", 1,
                                   "--threads", 8, "--ops", 1500), timeout=120))
