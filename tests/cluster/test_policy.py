@@ -102,7 +102,7 @@ def scan_summary(host, order, threads=1, megabytes=8, policy="fifo"):
     print(order, threads, summary["pages"], {name: seen[name] for name in (
         "misses", "waits_for_line", "prefetch_issued", "prefetch_used",
         "prefetch_wasted", "prefetch_late", "prefetch_requests", "prefetch_skips",
-        "mapped_around", "faults")})
+        "mapped_around", "faults")}, summary.get("unread"))
     return summary, seen
 
 
@@ -172,8 +172,9 @@ def test_mapped_and_not_used(host, policy):
             break
     assert summary["unread"] > 20
     assert seen["prefetch_wasted"] >= summary["unread"]
-    # It takes three misses to find a stream; each is 90 pages long.
-    assert seen["prefetch_used"] <= summary["pages"] - 3 * (summary["pages"] // 90) + 20
+    # Each stream of 90 pages begins with a miss at least; some other pages are used.
+    assert (seen["prefetch_used"] <= summary["pages"] - summary["pages"] // 90
+            + summary["unread"] // 2)
     assert seen["prefetch_used"] * 2 > summary["pages"]
     assert seen["evictions"] > 24 << 8
 
