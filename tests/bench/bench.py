@@ -50,6 +50,7 @@ class Bench:
         return {"kernel": bed.cluster.kernel.version, "commit": commit or "unknown",
                 "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
                 "read_4k_p50_us": bed.read_us, "read_bandwidth_mb_s": bed.bandwidth,
+                "links": {},
                 "parameters": {
                     "size": self.args.size, "shares": list(self.shares),
                     "emulation": not have_kvm(), "cpus": bed.cpus,
@@ -64,12 +65,20 @@ class Bench:
         for system in self.systems:
             say(f"==== {system.title}")
             try:
+                self._link_before(bed, system)
                 system.start(bed)
                 self._runs_of(bed, system)
                 system.stop(bed)
             except (RigError, runner.Broken, CommandFailed, CommandTimeout) as error:
                 self._add([self._lost(system, f"{type(error).__name__}: {error}")])
                 bed.restart()
+
+    def _link_before(self, bed, system):
+        """The machine is shared: what the link gave just before a system's runs."""
+        latency, bandwidth = bed.measure_link()
+        say(f"     READ of 4 KiB: p50 {latency} us; of 64 KiB: {bandwidth} MB/s")
+        self.document["header"]["links"][system.name] = {
+            "read_4k_p50_us": latency, "read_bandwidth_mb_s": bandwidth}
 
     def _runs_of(self, bed, system):
         for page_cluster in system.page_clusters:

@@ -101,9 +101,22 @@ def ratios(document):
         times = [best(rows, name, group[2]) for name in others]
         body.append([f"{group[0]}, {group[1]} thr, {percent(group[2])}",
                      *("-" if time is None else f"{time / ours:.2f}" for time in times),
-                     speed(rows, group[2], document["header"]["read_bandwidth_mb_s"])])
+                     speed(rows, group[2], bandwidth_of(document["header"], OURS))])
     return rows_of(["time over splitkernel's", *map(systems.title, others),
                     "splitkernel's bytes in over the link's READ bandwidth"], body)
+
+
+def bandwidth_of(header, system):
+    """The link's READ bandwidth just before SYSTEM's runs, or else at the beginning."""
+    return header.get("links", {}).get(system, header)["read_bandwidth_mb_s"]
+
+
+def links(header):
+    """What the link gave before each system's runs: how much the machine drifted."""
+    return rows_of(["just before the runs of", "READ of 4 KiB, p50 us", "READ of 64 KiB, MB/s"],
+                   [[systems.title(name), f"{link['read_4k_p50_us']:g}",
+                     f"{link['read_bandwidth_mb_s']:g}"]
+                    for name, link in header.get("links", {}).items()])
 
 
 def speed(rows, share, bandwidth):
@@ -142,13 +155,14 @@ def agreement(one, other):
 
 def introduction(header):
     """What all runs have in common."""
-    link = (f"RDMA READ in the same run: 4 KiB p50 {header['read_4k_p50_us']} us, "
+    link = (f"RDMA READ at the beginning: 4 KiB p50 {header['read_4k_p50_us']} us, "
             f"64 KiB {header['read_bandwidth_mb_s']} MB/s.")
     shown = {name: value for name, value in header["parameters"].items()
              if name != "workloads"}
     return [f"Kernel {header['kernel']}, commit {header['commit']}"
             + (f", {header['date']}" if "date" in header else "") + ".", "", link, "",
-            "Parameters: " + ", ".join(f"{name} {value}" for name, value in shown.items()) + "."]
+            "Parameters: " + ", ".join(f"{name} {value}" for name, value in shown.items()) + ".",
+            "", *links(header)]
 
 
 def text(document):

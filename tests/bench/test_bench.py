@@ -87,6 +87,14 @@ def test_tables_say_what_was_measured(document):
     assert "1,234" in text and "5.0" in text and "no end in 9 s" in text
 
 
+def test_the_link_of_a_system_is_that_before_its_runs(document):
+    document["header"] = {**HEADER, "links": {
+        "splitkernel": {"read_4k_p50_us": 300.0, "read_bandwidth_mb_s": 10.0}}}
+    assert "| splitkernel | 300 | 10 |" in tables.text(document).splitlines()
+    # 5 MiB in 3 s of 10 MB/s.
+    assert any(line.endswith("| 17 % |") for line in tables.ratios(document))
+
+
 def test_every_mention_of_infiniswap_is_labelled(document):
     """Nobody may take it for the original."""
     shown = [line for line in tables.text(document).splitlines()
