@@ -33,10 +33,11 @@
  *           page table locks
  *         lock of a thread's slot (prefetch.c; only tried)
  *           page table locks      (around.c; page locks only by trylock inside)
+ *           near_lock             (prefetch.c; only tried)
  *     space->changes.lock         change log and known ranges; no RPC inside
  *   Innermost spinlocks, none inside another: xa_lock of space->lines and of
  *   space->grants (bh: completions take them), budget->lru_lock, pool.lock,
- *   table locks.
+ *   spares->lock, table locks.
  *
  * Who owns a line: on the free list the pool does. Between line_alloc() and
  * publication the allocating context does. Published and unlocked, the xarray
