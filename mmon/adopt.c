@@ -23,11 +23,6 @@
 /* Spares are given while more than this part of the capacity is not charged. */
 #define SCARCE_PART	8
 
-static unsigned long index_of(const struct mmon_adopt_in *in, u32 i)
-{
-	return in->addr[i] >> MMON_PAGE_SHIFT;
-}
-
 /* The place of a frame in space->spare; the owner names them in their order. */
 static int spare_find(const struct mmon *m, const struct mmon_space *space,
 		      u32 location, u32 hint)
@@ -64,36 +59,15 @@ static int check(struct mmon *m, struct mmon_space *space,
 	return 0;
 }
 
-static int reserve(struct mmon_space *space, const struct mmon_adopt_in *in)
-{
-	int err = 0;
-	u32 i, n;
-
-	for (n = 0; !err && n < in->nr; n++)
-		err = mmon_space_reserve(space, index_of(in, n));
-	for (i = 0; err && i < n; i++)
-		mmon_space_unreserve(space, index_of(in, i), index_of(in, i));
-	return err;
-}
-
 /* All slots are reserved: nothing here can fail. */
 static void publish(struct mmon *m, struct mmon_space *space,
 		    const struct mmon_adopt_in *in, const u8 *which)
 {
-	struct mmon_frame *frame, *old;
 	u32 i, freed = 0;
 
-	lockdep_assert_held(&space->lock);
-	for (i = 0; i < in->nr; i++) {
-		frame = space->spare[which[i]];
-		atomic_set(&frame->maps, 1);
-		old = mmon_entry_frame(xa_store(&space->pages, index_of(in, i),
-						frame, GFP_KERNEL));
-		if (old)
-			freed += mmon_frame_unmap(&m->pool, old);
-		else
-			space->frames++;
-	}
+	for (i = 0; i < in->nr; i++)
+		freed += mmon_space_store(m, space, in->addr[i],
+					  space->spare[which[i]]);
 	mmon_pool_uncharge(&m->pool, freed);
 	mmon_pool_spares_used(&m->pool, in->nr);
 	space->seq++;
@@ -119,7 +93,7 @@ static int adopt(struct mmon *m, struct mmon_space *space,
 
 	err = check(m, space, in, which, &named);
 	if (!err)
-		err = reserve(space, in);
+		err = mmon_space_reserve_pages(space, in->addr, in->nr);
 	if (err)
 		return err;
 	publish(m, space, in, which);

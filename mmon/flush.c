@@ -64,36 +64,15 @@ static int fill(struct mmon *m, const struct mmon_flush_in *in,
 	return 0;
 }
 
-static int reserve(struct mmon_space *space, const struct mmon_flush_in *in)
-{
-	int err = 0;
-	u32 i, n;
-
-	for (n = 0; !err && n < in->nr; n++)
-		err = mmon_space_reserve(space, index_of(in, n));
-	for (i = 0; err && i < n; i++)
-		mmon_space_unreserve(space, index_of(in, i), index_of(in, i));
-	return err;
-}
-
 /* All slots are reserved: nothing here can fail. */
 static void publish(struct mmon *m, struct mmon_space *space,
 		    const struct mmon_flush_in *in, struct mmon_frame **fresh,
 		    u32 exclusive)
 {
-	struct mmon_frame *old;
 	u32 i, freed = 0;
 
-	lockdep_assert_held(&space->lock);
-	for (i = 0; i < in->nr; i++) {
-		atomic_set(&fresh[i]->maps, 1);
-		old = mmon_entry_frame(xa_store(&space->pages, index_of(in, i),
-						fresh[i], GFP_KERNEL));
-		if (old)
-			freed += mmon_frame_unmap(&m->pool, old);
-		else
-			space->frames++;
-	}
+	for (i = 0; i < in->nr; i++)
+		freed += mmon_space_store(m, space, in->addr[i], fresh[i]);
 	/* The charge of the exclusive ones passed to the fresh frames. */
 	mmon_pool_uncharge(&m->pool, freed - exclusive);
 	space->seq++;
@@ -118,7 +97,7 @@ static int store(struct mmon *m, struct mmon_space *space,
 		return err;
 	err = fill(m, in, fresh);
 	if (!err)
-		err = reserve(space, in);
+		err = mmon_space_reserve_pages(space, in->addr, in->nr);
 	if (err) {
 		mmon_pool_untake(&m->pool, in->nr, in->nr - exclusive, fresh);
 		return err;

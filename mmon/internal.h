@@ -365,6 +365,9 @@ struct mmon_vmas *mmon_space_vmas(struct mmon_space *space);
 void mmon_space_set_vmas(struct mmon_space *space, struct mmon_vmas *vmas);
 void mmon_space_claim(struct mmon *m, struct mmon_space *space, u32 nr);
 int mmon_space_reserve(struct mmon_space *space, unsigned long index);
+int mmon_space_reserve_pages(struct mmon_space *space, const u64 *addr, u32 nr);
+u32 mmon_space_store(struct mmon *m, struct mmon_space *space, u64 addr,
+		     struct mmon_frame *frame);
 void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
 			  unsigned long last);
 void mmon_space_drop(struct mmon *m, struct mmon_space *space,

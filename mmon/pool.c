@@ -4,11 +4,10 @@
  * it is unloaded, never more and never fewer.
  *
  * Two books are kept. The free lists say which frames are unused, and for whom
- * (chunk.c). The charge
- * says how many distinct frames are in page maps, or are about to be (adopt.c); it
- * is what the capacity limits. Between the two lies the reserve: a flush fills fresh frames before
- * it gives up the old ones, so overwriting pages must work when the capacity is
- * used up. Such a flush charges only what it adds, takes its fresh frames from
+ * (chunk.c). The charge says how many distinct frames are in page maps, or are
+ * about to be (adopt.c); it is what the capacity limits. Between the two lies the
+ * reserve: a flush fills fresh frames before it gives up the old ones, so
+ * overwriting pages must work when the capacity is used up. Such a flush charges only what it adds, takes its fresh frames from
  * the reserve, and the frames it replaces go back to it. If the reserve is
  * empty for the moment, because other flushes have it or fetches still read
  * replaced frames, the flush waits: it holds no frames while it does, and what
@@ -230,6 +229,22 @@ static bool take(struct mmon_pool *pool, struct mmon_chunks *chunks, u32 nr,
 	return true;
 }
 
+/*
+ * Frames off the free lists get their first reference. Who sees the new count also
+ * sees that the frame left its former page map. Pairs with the barrier in
+ * mmon_frame_tryget().
+ */
+static void hand_out(struct mmon_frame **frames, u32 nr)
+{
+	u32 i;
+
+	smp_wmb();
+	for (i = 0; i < nr; i++) {
+		atomic_set(&frames[i]->maps, 0);
+		refcount_set(&frames[i]->ref, 1);
+	}
+}
+
 /**
  * mmon_pool_take - frames for a flush: all of them or none
  * @pool: the pool
@@ -243,23 +258,13 @@ static bool take(struct mmon_pool *pool, struct mmon_chunks *chunks, u32 nr,
 int mmon_pool_take(struct mmon_pool *pool, struct mmon_chunks *chunks, u32 nr,
 		   u32 charge, struct mmon_frame **frames)
 {
-	u32 i;
-
 	if (!try_charge(pool, charge))
 		return -ENOSPC;
 	if (!take(pool, chunks, nr, frames)) {
 		mmon_pool_uncharge(pool, charge);
 		return -ENOSPC;
 	}
-	/*
-	 * Who sees the new count also sees that the frame left its former page
-	 * map. Pairs with the barrier in mmon_frame_tryget().
-	 */
-	smp_wmb();
-	for (i = 0; i < nr; i++) {
-		atomic_set(&frames[i]->maps, 0);
-		refcount_set(&frames[i]->ref, 1);
-	}
+	hand_out(frames, nr);
 	return 0;
 }
 
@@ -311,16 +316,11 @@ static void uncharge_spares(struct mmon_pool *pool, u32 nr)
 u32 mmon_pool_take_spares(struct mmon_pool *pool, struct mmon_chunks *chunks,
 			  u32 nr, u32 leave, struct mmon_frame **frames)
 {
-	u32 i, taken, charged = charge_spares(pool, nr, leave);
+	u32 taken, charged = charge_spares(pool, nr, leave);
 
 	taken = mmon_chunks_take_own(pool, chunks, charged, frames);
 	uncharge_spares(pool, charged - taken);
-	/* As in mmon_pool_take(). */
-	smp_wmb();
-	for (i = 0; i < taken; i++) {
-		atomic_set(&frames[i]->maps, 0);
-		refcount_set(&frames[i]->ref, 1);
-	}
+	hand_out(frames, taken);
 	return taken;
 }
 

@@ -5,7 +5,7 @@
  * Everything in a request comes from another host. Lengths are checked before
  * fields are read, and fields before anything is looked up. The order in which
  * reasons for a refusal are looked for: malformed, unknown asid, other owner,
- * sequence, vma, frames, checksum, memory.
+ * sequence, vma, frames or spare frames, checksum, memory.
  */
 #include <linux/bitops.h>
 #include <linux/errno.h>

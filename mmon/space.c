@@ -177,6 +177,53 @@ int mmon_space_reserve(struct mmon_space *space, unsigned long index)
 	return xa_err(xa_store(&space->pages, index, MMON_RESERVED, GFP_KERNEL));
 }
 
+/**
+ * mmon_space_reserve_pages - the same for pages: all of them or none
+ * @space: the space
+ * @addr: their addresses
+ * @nr: how many
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int mmon_space_reserve_pages(struct mmon_space *space, const u64 *addr, u32 nr)
+{
+	unsigned long index;
+	int err = 0;
+	u32 i, n;
+
+	for (n = 0; !err && n < nr; n++)
+		err = mmon_space_reserve(space, addr[n] >> MMON_PAGE_SHIFT);
+	for (i = 0; err && i < n; i++) {
+		index = addr[i] >> MMON_PAGE_SHIFT;
+		mmon_space_unreserve(space, index, index);
+	}
+	return err;
+}
+
+/**
+ * mmon_space_store - a frame takes a page's place, or that of its former frame
+ * @m: the monitor
+ * @space: the space; the slot is reserved, so this cannot fail
+ * @addr: the page's address
+ * @frame: in no page map yet
+ *
+ * Return: how many frames became free, 0 or 1; the caller uncharges them.
+ */
+u32 mmon_space_store(struct mmon *m, struct mmon_space *space, u64 addr,
+		     struct mmon_frame *frame)
+{
+	struct mmon_frame *old;
+
+	lockdep_assert_held(&space->lock);
+	atomic_set(&frame->maps, 1);
+	old = mmon_entry_frame(xa_store(&space->pages, addr >> MMON_PAGE_SHIFT,
+					frame, GFP_KERNEL));
+	if (old)
+		return mmon_frame_unmap(&m->pool, old);
+	space->frames++;
+	return 0;
+}
+
 /** mmon_space_unreserve - give unused reservations in [@first, @last] back */
 void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
 			  unsigned long last)

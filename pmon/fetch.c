@@ -224,12 +224,12 @@ static bool fetch_read(struct pmon_line *line)
  */
 bool pmon_fetch_behind(struct pmon_space *space, pgoff_t index)
 {
-	/* After the entry that led here: its storer's xa_lock comes behind. */
+	/*
+	 * After the entry that led here: what it depends on was there before it was
+	 * stored, under xa_lock.
+	 */
 	smp_rmb();
-	if (READ_ONCE(space->changes.moves) || atomic_read(&space->clones))
-		return true;
-	/* Pairs with pmon_spare_filled(): the spares are there. */
-	return smp_load_acquire(&space->untold) &&
+	return READ_ONCE(space->changes.moves) || atomic_read(&space->clones) ||
 	       pmon_spare_untold(space, index);
 }
 

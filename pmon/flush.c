@@ -71,58 +71,50 @@ static bool may_write(struct pmon_flush *flush, unsigned int i,
 	       pmon_grant_find(flush->space, line->copy.location, reach);
 }
 
-/* Pages that need a place at the home; the others get theirs. */
-static unsigned int place_own(struct pmon_flush *flush)
+/* Pages that need another place at the home. */
+static unsigned int count_homeless(struct pmon_flush *flush)
 {
 	struct pmon_reach reach;
-	unsigned int i, homeless = 0;
+	unsigned int i, n = 0;
 
-	for (i = 0; i < flush->nr; i++) {
-		flush->spare[i] = false;
-		flush->location[i] = 0;
-		if (may_write(flush, i, &reach))
-			flush->location[i] = flush->line[i]->copy.location;
-		else
-			homeless += !READ_ONCE(flush->line[i]->detached);
-	}
-	return homeless;
+	for (i = 0; i < flush->nr; i++)
+		n += !READ_ONCE(flush->line[i]->detached) &&
+		     !may_write(flush, i, &reach);
+	return n;
 }
 
-/* A spare frame each, as long as there are any that can be reached. */
-static void place_spare(struct pmon_flush *flush)
+/* Where page @i is to be written: over its copy, or into a spare frame. */
+static bool place(struct pmon_flush *flush, unsigned int i, bool spares,
+		  struct pmon_reach *reach)
 {
-	struct pmon_reach reach;
-	unsigned int i;
 	u32 location;
 
-	for (i = 0; i < flush->nr; i++) {
-		if (flush->location[i] || READ_ONCE(flush->line[i]->detached))
-			continue;
-		do {
-			location = pmon_spare_take(flush->space);
-		} while (location &&
-			 !pmon_grant_find(flush->space, location, &reach));
-		if (!location)
-			break;
-		flush->location[i] = location;
-		flush->spare[i] = true;
-	}
+	flush->spare[i] = false;
+	flush->location[i] = flush->line[i]->copy.location;
+	if (may_write(flush, i, reach))
+		return true;
+	if (!spares || READ_ONCE(flush->line[i]->detached))
+		return false;
+	do {
+		location = pmon_spare_take(flush->space);
+	} while (location && !pmon_grant_find(flush->space, location, reach));
+	flush->spare[i] = location;
+	flush->location[i] = location;
+	return location;
 }
 
 /*
  * One WRITE for each run of pages that are neighbours at the home, of at most
  * LITE_DIRECT_MAX. Returns how many.
  */
-static unsigned int write_build(struct pmon_flush *flush)
+static unsigned int write_build(struct pmon_flush *flush, bool spares)
 {
 	struct pmon_reach reach, before = { 0 };
 	struct pmon_write *write = NULL;
 	unsigned int i, nr = 0;
 
 	for (i = 0; i < flush->nr; i++) {
-		/* It may have been revoked since it was placed. */
-		if (!pmon_grant_find(flush->space, flush->location[i], &reach)) {
-			flush->location[i] = 0;
+		if (!place(flush, i, spares, &reach)) {
 			write = NULL;
 			continue;
 		}
@@ -171,12 +163,12 @@ static void spare_done(struct pmon_flush *flush, unsigned int i)
 static unsigned int write_one_sided(struct pmon_flush *flush)
 {
 	unsigned int i, nr, stored = 0;
+	bool spares;
 
-	if (!pmon_grant_any(flush->space))
+	if (!pmon_grants_used(flush->space))
 		return 0;
-	if (pmon_spares_prepare(flush->space, place_own(flush)))
-		place_spare(flush);
-	nr = write_build(flush);
+	spares = pmon_spares_prepare(flush->space, count_homeless(flush));
+	nr = write_build(flush, spares);
 	if (!nr)
 		return 0;
 	init_completion(&flush->written);
@@ -187,7 +179,7 @@ static unsigned int write_one_sided(struct pmon_flush *flush)
 	wait_for_completion(&flush->written);
 	pmon_count_n(writes, nr);
 	for (i = 0; i < flush->nr; i++) {
-		if (flush->location[i] && flush->spare[i])
+		if (flush->spare[i])
 			spare_done(flush, i);
 		stored += !flush->err[i];
 	}

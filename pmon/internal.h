@@ -428,8 +428,6 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  *	stream_lock.
  * @grants: chunk of frames at the home -> how to reach it (grant.c)
  * @spares: spare frames at the home (spare.c), stream_lock; NULL: never had any
- * @untold: pages lie in some that the home does not know of. Written under
- *	stream_lock.
  * @lost: the home died; any access that needs it gets SIGBUS
  * @seq, @attached: stream state, stream_lock; @attached of a child is set by
  *	its parent's stream
@@ -457,7 +455,6 @@ struct pmon_space {
 	struct mutex stream_lock;	/* across RPCs: see the head */
 	struct xarray grants;
 	struct pmon_spares *spares;
-	bool untold;
 	struct lite_peer *home;
 	struct pmon_space *origin;
 	atomic_t clones;
@@ -649,8 +646,8 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
  * @line, @sge: what is stored: the lines' pages, or copies of them
  * @sum: of what is stored
  * @err: when sent: 0: stored; or why not
- * @location: where it is written one-sided; 0: it goes by request
- * @spare: that is a spare frame, not the page's own
+ * @location: where it is written, of those that are written one-sided
+ * @spare: it is, into a spare frame
  * @write: one-sided transfers, @writing of them under way, and @written when none
  * @body, @reply: of a request for those that are not written one-sided
  *

@@ -17,8 +17,8 @@
  * Everything that asks the home for pages by request tells it of spares first,
  * see pmon_fetch_needs_sync().
  *
- * Locks: all of it under stream_lock. space->untold and the list of what is untold are
- * read without, by faults: the list changes under @lock too.
+ * Locks: all of it under stream_lock. The list of what is untold is read without, by
+ * faults: it changes under @lock too.
  */
 #include <linux/slab.h>
 
@@ -96,7 +96,6 @@ static void told(struct pmon_space *space, struct pmon_spares *spares, int len)
 	pmon_count_n(adopted_pages, spares->untold);
 	spin_lock(&spares->lock);
 	spares->untold = 0;
-	WRITE_ONCE(space->untold, false);
 	spin_unlock(&spares->lock);
 	list_read(space, spares, len);
 }
@@ -155,8 +154,8 @@ static struct pmon_spares *spares_of(struct pmon_space *space)
 	if (!spares)
 		return NULL;
 	spin_lock_init(&spares->lock);
-	/* Who sees space->untold sees this as well: it is set under the lock. */
-	space->spares = spares;
+	/* Pairs with pmon_spare_untold(): the lock can be taken. */
+	smp_store_release(&space->spares, spares);
 	return spares;
 }
 
@@ -171,8 +170,7 @@ bool pmon_spares_prepare(struct pmon_space *space, unsigned int wanted)
 	struct pmon_spares *spares;
 
 	lockdep_assert_held(&space->stream_lock);
-	/* Small spaces, and those whose home is short of frames, have no grant. */
-	if (!wanted || !pmon_grants_used(space))
+	if (!wanted)
 		return false;
 	spares = spares_of(space);
 	if (!spares || spares->tainted)
@@ -216,22 +214,21 @@ void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location)
 		.addr = cpu_to_le64((u64)index << MMON_PAGE_SHIFT),
 		.location = cpu_to_le32(location),
 	};
-	/* The entry is stored afterwards. Pairs with pmon_fetch_behind(). */
-	smp_store_release(&space->untold, true);
 	spin_unlock(&spares->lock);
 }
 
 /*
  * pmon_spare_untold - does the page at @index lie in a spare frame, unknown to the home?
- *
- * Only after space->untold was seen. Context: process.
+ * Context: process.
  */
 bool pmon_spare_untold(struct pmon_space *space, pgoff_t index)
 {
-	struct pmon_spares *spares = space->spares;
+	struct pmon_spares *spares = smp_load_acquire(&space->spares);
 	unsigned int i;
 	bool found = false;
 
+	if (!spares)
+		return false;
 	spin_lock(&spares->lock);
 	for (i = 0; i < spares->untold && !found; i++)
 		found = le64_to_cpu(spares->body.page[i].addr) >>

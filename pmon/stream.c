@@ -159,6 +159,24 @@ static int sync_changes(struct pmon_space *space, struct maps_message *message,
 	return 0;
 }
 
+/* What is in the log, then what is pending. */
+static int sync_log(struct pmon_space *space)
+{
+	struct maps_message *message = (struct maps_message *)space->message;
+	struct pmon_clone clone;
+	int ret = 0, nr;
+
+	do {
+		nr = pmon_changes_take(&space->changes, message->change,
+				       MMON_MAPS_MAX, &clone);
+		if (clone.child)
+			ret = pmon_clone_deliver(space, &clone);
+		else if (nr)
+			ret = sync_changes(space, message, nr);
+	} while (!ret && (nr || clone.child));
+	return ret;
+}
+
 /*
  * pmon_stream_sync - tell the home everything it has not been told
  *
@@ -167,29 +185,19 @@ static int sync_changes(struct pmon_space *space, struct maps_message *message,
  */
 int pmon_stream_sync(struct pmon_space *space)
 {
-	struct maps_message *message;
-	struct pmon_clone clone;
-	int ret, nr;
+	int ret;
 
 	lockdep_assert_held(&space->stream_lock);
 	ret = pmon_stream_home(space);
 	if (ret)
 		return ret;
 	if (!space->message)
-		space->message = kzalloc(sizeof(*message),
+		space->message = kzalloc(sizeof(struct maps_message),
 					 GFP_KERNEL | __GFP_NOFAIL);
-	message = (struct maps_message *)space->message;
+	/* Older than the log: spare.c. */
 	ret = pmon_spares_tell(space);
-	nr = !ret;
-	clone.child = NULL;
-	while (!ret && (nr || clone.child)) {
-		nr = pmon_changes_take(&space->changes, message->change,
-				       MMON_MAPS_MAX, &clone);
-		if (clone.child)
-			ret = pmon_clone_deliver(space, &clone);
-		else if (nr)
-			ret = sync_changes(space, message, nr);
-	}
+	if (!ret)
+		ret = sync_log(space);
 	if (ret)
 		pmon_clone_fail(space);
 	return ret;

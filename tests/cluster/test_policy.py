@@ -102,7 +102,7 @@ def scan_summary(host, order, threads=1, megabytes=8, policy="fifo"):
     print(order, threads, summary["pages"], {name: seen[name] for name in (
         "misses", "waits_for_line", "prefetch_issued", "prefetch_used",
         "prefetch_wasted", "prefetch_late", "prefetch_requests", "prefetch_skips",
-        "mapped_around", "faults")}, summary.get("unread"))
+        "near_issued", "near_used", "mapped_around", "faults")}, summary.get("unread"))
     return summary, seen
 
 
