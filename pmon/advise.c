@@ -21,7 +21,7 @@ static void advise_drop(struct mm_struct *mm, struct pmon_space *space,
 		return;
 	mmap_write_lock(mm);
 	if (pmon_discard_range(space, first, last))
-		pmon_changes_discard(&space->changes, first, last);
+		pmon_regions_discard(space, first, last);
 	mmap_write_unlock(mm);
 }
 

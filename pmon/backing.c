@@ -96,7 +96,7 @@ void pmon_backing_add(struct pmon_space *space, pgoff_t first, pgoff_t last,
 {
 	backing_store(space, first, last,
 		      backing_get(space, file, (long)(file_first - first)));
-	pmon_changes_forget_plain(&space->changes);
+	pmon_regions_forget_plain(space, first, last);
 }
 
 /* pmon_backing_remove - the range was unmapped, or begins as zeros */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the home of an address space has yet to be told about its vma tree.
+ * What the home of a region has yet to be told about its vma tree.
  *
  * mmap itself costs no message. A range becomes known, and PENDING, at the
  * first fault in it; it is reported when a page of the space is about to be
@@ -24,7 +24,7 @@
 struct change {
 	struct list_head entry;
 	struct mmon_change wire;
-	struct pmon_space *clone;
+	struct pmon_region *clone;
 };
 
 void pmon_changes_init(struct pmon_changes *changes)
@@ -94,7 +94,7 @@ static void wire_fill(struct mmon_change *wire, u32 type, pgoff_t first,
 
 /* Does the range continue the latest change? Page by page unmapping is common. */
 static bool log_extend(struct pmon_changes *changes, u32 type, pgoff_t first,
-		       pgoff_t last, struct pmon_space *clone)
+		       pgoff_t last, struct pmon_region *clone)
 {
 	u64 start = (u64)first << MMON_PAGE_SHIFT;
 	u64 end = (u64)(last + 1) << MMON_PAGE_SHIFT;
@@ -116,7 +116,7 @@ static bool log_extend(struct pmon_changes *changes, u32 type, pgoff_t first,
 
 /* False: it was added to the latest change. */
 static bool log_any(struct pmon_changes *changes, u32 type, pgoff_t first,
-		    pgoff_t last, pgoff_t to, struct pmon_space *clone)
+		    pgoff_t last, pgoff_t to, struct pmon_region *clone)
 {
 	struct change *change;
 
@@ -255,7 +255,7 @@ void pmon_changes_move(struct pmon_changes *changes, pgoff_t first, pgoff_t last
  * pmon_changes_clone - the home is to clone the range into @child
  * Return: whether that is one more request.
  */
-bool pmon_changes_clone(struct pmon_changes *changes, struct pmon_space *child,
+bool pmon_changes_clone(struct pmon_changes *changes, struct pmon_region *child,
 			pgoff_t first, pgoff_t last)
 {
 	bool added;
@@ -279,7 +279,7 @@ static void clone_read(const struct change *change, struct pmon_clone *clone)
  * Return: whether there was one; it is in @clone.
  */
 bool pmon_changes_take_clone(struct pmon_changes *changes,
-			     struct pmon_space *child, struct pmon_clone *clone)
+			     struct pmon_region *child, struct pmon_clone *clone)
 {
 	struct change *change;
 	bool found = false;

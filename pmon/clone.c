@@ -2,8 +2,8 @@
 /*
  * Clones at the home that fork has promised and not yet asked for.
  *
- * The child of a fork inherits the entries of all pages that its parent stored
- * at the home, under the parent's asid. They become the child's by a CLONE
+ * A child's region of a fork inherits the entries of all pages that its parent's
+ * stored at the home, under the parent's asid. They become the child's by a CLONE
  * request, which fork only writes into the parent's change log: most children
  * exec or exit before anybody needs it, and then it is struck out again. It is
  * sent
@@ -11,52 +11,52 @@
  *     a page of the parent is overwritten at the home, and
  *   - before the child's first request of its own: pmon_clone_settle().
  *
- * The child is @space->origin's debtor: it holds a reference to the parent's
+ * The child is @region->origin's debtor: it holds a reference to the parent's
  * space until its clones are delivered, which keeps the parent's pages at the
- * home when the parent is gone. space->clones counts them; in a process that runs
+ * home when the parent is gone. region->clones counts them; in a process that runs
  * it only falls, for clones of a space are promised by the fork that makes it.
  *
  * Locks: stream_lock of a space, then that of its origin (nested).
  */
 #include "internal.h"
 
-/* Protects space->origin; innermost. */
+/* Protects region->origin; innermost. */
 static DEFINE_SPINLOCK(origin_lock);
 
-static struct pmon_space *origin_get(struct pmon_space *space)
+static struct pmon_region *origin_get(struct pmon_region *region)
 {
-	struct pmon_space *origin;
+	struct pmon_region *origin;
 
 	spin_lock(&origin_lock);
-	origin = space->origin;
+	origin = region->origin;
 	if (origin)
-		pmon_space_get(origin);
+		pmon_region_get(origin);
 	spin_unlock(&origin_lock);
 	return origin;
 }
 
-static void origin_drop(struct pmon_space *space)
+static void origin_drop(struct pmon_region *region)
 {
-	struct pmon_space *origin;
+	struct pmon_region *origin;
 
 	spin_lock(&origin_lock);
-	origin = space->origin;
-	space->origin = NULL;
+	origin = region->origin;
+	region->origin = NULL;
 	spin_unlock(&origin_lock);
 	if (origin)
-		pmon_space_put(origin);
+		pmon_region_put(origin);
 }
 
 /*
  * pmon_clone_promise - fork: [@first, @last] of @parent is to be cloned
  * Context: @parent's stream_lock held; @child does not run yet.
  */
-void pmon_clone_promise(struct pmon_space *parent, struct pmon_space *child,
+void pmon_clone_promise(struct pmon_region *parent, struct pmon_region *child,
 			pgoff_t first, pgoff_t last)
 {
 	lockdep_assert_held(&parent->stream_lock);
 	if (!child->origin) {
-		pmon_space_get(parent);
+		pmon_region_get(parent);
 		child->origin = parent;
 	}
 	/* Counted first: whoever finds it in the log may be done with it at once. */
@@ -66,7 +66,7 @@ void pmon_clone_promise(struct pmon_space *parent, struct pmon_space *child,
 }
 
 /* A clone for @child is delivered, or will never be. */
-static void clone_done(struct pmon_space *child)
+static void clone_done(struct pmon_region *child)
 {
 	if (atomic_dec_and_test(&child->clones))
 		origin_drop(child);
@@ -74,23 +74,23 @@ static void clone_done(struct pmon_space *child)
 
 /*
  * pmon_clone_deliver - ask the home for one clone
- * @clone: taken from @space's log
+ * @clone: taken from @region's log
  *
- * Context: process, @space's stream_lock held, which keeps the child's space:
- * its end waits for that lock. Return: 0 or negative errno: @space is lost.
+ * Context: process, @region's stream_lock held, which keeps the child's space:
+ * its end waits for that lock. Return: 0 or negative errno: @region is lost.
  */
-int pmon_clone_deliver(struct pmon_space *space, const struct pmon_clone *clone)
+int pmon_clone_deliver(struct pmon_region *region, const struct pmon_clone *clone)
 {
 	struct mmon_clone body = {
 		.child = cpu_to_le64(clone->child->asid),
 		.start = cpu_to_le64((u64)clone->first << MMON_PAGE_SHIFT),
 		.end = cpu_to_le64((u64)(clone->last + 1) << MMON_PAGE_SHIFT),
 	};
-	int ret = pmon_stream_call_retry(space, MMON_OP_CLONE, &body,
+	int ret = pmon_stream_call_retry(region, MMON_OP_CLONE, &body,
 					 sizeof(body), NULL, 0);
 
 	if (ret < 0)
-		pmon_space_lose(clone->child);
+		pmon_region_lose(clone->child);
 	else
 		clone->child->attached = true;
 	pmon_count(clones_sent);
@@ -100,48 +100,48 @@ int pmon_clone_deliver(struct pmon_space *space, const struct pmon_clone *clone)
 
 /*
  * pmon_clone_fail - the parent is lost, and what was to be cloned with it
- * Context: process, @space's stream_lock held.
+ * Context: process, @region's stream_lock held.
  */
-void pmon_clone_fail(struct pmon_space *space)
+void pmon_clone_fail(struct pmon_region *region)
 {
 	struct pmon_clone clone;
 
-	while (pmon_changes_take_clone(&space->changes, NULL, &clone)) {
-		pmon_space_lose(clone.child);
+	while (pmon_changes_take_clone(&region->changes, NULL, &clone)) {
+		pmon_region_lose(clone.child);
 		clone_done(clone.child);
 	}
 }
 
 /* The oldest ancestor that may be waited for, referenced; NULL: all is done. */
-static struct pmon_space *settle_next(struct pmon_space *space)
+static struct pmon_region *settle_next(struct pmon_region *region)
 {
-	struct pmon_space *origin = origin_get(space), *older;
+	struct pmon_region *origin = origin_get(region), *older;
 
 	while (origin && atomic_read(&origin->clones)) {
 		older = origin_get(origin);
 		if (!older)
 			break;
-		pmon_space_put(origin);
+		pmon_region_put(origin);
 		origin = older;
 	}
 	return origin;
 }
 
 /*
- * pmon_clone_settle - deliver what @space's own requests depend on
+ * pmon_clone_settle - deliver what @region's own requests depend on
  * @try: do not wait for a busy stream
  *
- * Context: process; no page lock held unless @try. @space's own stream_lock may
+ * Context: process; no page lock held unless @try. @region's own stream_lock may
  * be held. Return: 0; -EBUSY with @try; -EINTR: killed; other errno: the origin is
- * lost, and @space with it.
+ * lost, and @region with it.
  */
-int pmon_clone_settle(struct pmon_space *space, bool try)
+int pmon_clone_settle(struct pmon_region *region, bool try)
 {
-	struct pmon_space *origin;
+	struct pmon_region *origin;
 	int ret = 0;
 
-	while (atomic_read(&space->clones) && !ret) {
-		origin = settle_next(space);
+	while (atomic_read(&region->clones) && !ret) {
+		origin = settle_next(region);
 		if (!origin)
 			break;
 		if (try)
@@ -153,7 +153,7 @@ int pmon_clone_settle(struct pmon_space *space, bool try)
 			ret = pmon_stream_sync(origin);
 			mutex_unlock(&origin->stream_lock);
 		}
-		pmon_space_put(origin);
+		pmon_region_put(origin);
 	}
 	return ret;
 }
@@ -164,9 +164,9 @@ int pmon_clone_settle(struct pmon_space *space, bool try)
  * Strikes out what has not been sent. One that is being sent just now is
  * waited for in pmon_clone_end(). Context: process, exit_mmap().
  */
-void pmon_clone_cancel(struct pmon_space *child)
+void pmon_clone_cancel(struct pmon_region *child)
 {
-	struct pmon_space *origin;
+	struct pmon_region *origin;
 	struct pmon_clone clone;
 
 	/* Its own children are owed what it is owed. */
@@ -179,19 +179,19 @@ void pmon_clone_cancel(struct pmon_space *child)
 		pmon_count(clones_cancelled);
 		clone_done(child);
 	}
-	pmon_space_put(origin);
+	pmon_region_put(origin);
 }
 
 /* pmon_clone_end - before @child is freed: nobody sends a clone for it any more */
-void pmon_clone_end(struct pmon_space *child)
+void pmon_clone_end(struct pmon_region *child)
 {
-	struct pmon_space *origin = origin_get(child);
+	struct pmon_region *origin = origin_get(child);
 
 	if (!origin)
 		return;
 	mutex_lock(&origin->stream_lock);
 	mutex_unlock(&origin->stream_lock);
-	pmon_space_put(origin);
+	pmon_region_put(origin);
 	WARN_ON_ONCE(atomic_read(&child->clones));
 }
 
@@ -199,15 +199,15 @@ void pmon_clone_end(struct pmon_space *child)
 
 static void clone_work(struct work_struct *work)
 {
-	struct pmon_space *space = container_of(work, struct pmon_space,
+	struct pmon_region *region = container_of(work, struct pmon_region,
 						clone_work);
 
-	pmon_clone_settle(space, false);
-	mutex_lock(&space->stream_lock);
-	if (pmon_changes_have_clones(&space->changes))
-		pmon_stream_sync(space);
-	mutex_unlock(&space->stream_lock);
-	pmon_space_put(space);
+	pmon_clone_settle(region, false);
+	mutex_lock(&region->stream_lock);
+	if (pmon_changes_have_clones(&region->changes))
+		pmon_stream_sync(region);
+	mutex_unlock(&region->stream_lock);
+	pmon_region_put(region);
 }
 
 /*
@@ -216,11 +216,11 @@ static void clone_work(struct work_struct *work)
  * Not waiting for a child's first request: until then the home could not free
  * the pages of the dead parent. Context: exit_mmap(), the caller has a reference.
  */
-void pmon_clone_parent_ends(struct pmon_space *space)
+void pmon_clone_parent_ends(struct pmon_region *region)
 {
-	if (!pmon_changes_have_clones(&space->changes))
+	if (!pmon_changes_have_clones(&region->changes))
 		return;
-	pmon_space_get(space);
-	INIT_WORK(&space->clone_work, clone_work);
-	queue_work(pmon_wq, &space->clone_work);
+	pmon_region_get(region);
+	INIT_WORK(&region->clone_work, clone_work);
+	queue_work(pmon_wq, &region->clone_work);
 }

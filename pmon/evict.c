@@ -10,7 +10,7 @@
  *   touched	kept (LRU: at the young end; SIEVE: where it is; FIFO: not at all)
  *   pinned	(someone holds the page) kept likewise,
  *   clean	freed, its entry becomes "stored at home" or absent,
- *   dirty	sent to its home with others of its space, then freed.
+ *   dirty	sent to its home with others of its region, then freed.
  *
  * What is touched between look and unmapping is seen as well: unmapping a page
  * whose entry is young sets PG_referenced, provided that it was clear; the fault
@@ -72,7 +72,7 @@ struct batch {
 
 /*
  * Lock the lines whose turn it is; they stay on the list, only we are its
- * evictor. Of one space only: while its home does not answer, no other's lines
+ * evictor. Of one region only: while its home does not answer, no other's lines
  * are locked. The others' turn comes in a later round.
  */
 static void batch_lock(struct pmon_budget *budget, struct batch *batch)
@@ -94,7 +94,7 @@ static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 		pmon_order_looked(&budget->order, now, entry);
 		if (!trylock_page(line->page))
 			pmon_order_keep(&budget->order, now, entry);
-		else if (batch->nr && line->space != batch->line[0]->space)
+		else if (batch->nr && line->region != batch->line[0]->region)
 			unlock_page(line->page);
 		else
 			batch->line[batch->nr++] = line;
@@ -210,7 +210,7 @@ static unsigned int end_io(struct pmon_line *line, int err)
 	void *entry = NULL;
 	bool detached;
 
-	if (err && READ_ONCE(space->lost))
+	if (err && READ_ONCE(line->region->lost))
 		entry = PMON_ENTRY_LOST;
 	else if (!err && !pmon_line_pinned(line))
 		entry = PMON_ENTRY_STORED;
@@ -237,36 +237,36 @@ static unsigned int end_io(struct pmon_line *line, int err)
 
 static unsigned int flush_batch(struct pmon_flush *flush)
 {
-	struct pmon_space *space = flush->space;
+	struct pmon_region *region = flush->region;
 	unsigned int i, freed = 0;
 	int err = -EBUSY;
 
 	if (!flush->nr)
 		return 0;
-	if (mutex_trylock(&space->stream_lock)) {
-		err = pmon_clone_settle(space, true);
+	if (mutex_trylock(&region->stream_lock)) {
+		err = pmon_clone_settle(region, true);
 		if (!err)
 			err = pmon_flush_send(flush);
 		else
 			pmon_flush_fail(flush, err);
-		mutex_unlock(&space->stream_lock);
+		mutex_unlock(&region->stream_lock);
 	}
 	/* Busy means that fork has the stream for the moment; the rest is news. */
 	if (err && err != -EBUSY)
-		space->budget->refused = true;
+		region->space->budget->refused = true;
 	for (i = 0; i < flush->nr; i++)
 		freed += end_io(flush->line[i], flush->err[i]);
 	flush->nr = 0;
-	pmon_space_put(space);
+	pmon_region_put(region);
 	return freed;
 }
 
 static void flush_line(struct pmon_flush *flush, struct pmon_line *line)
 {
 	if (!flush->nr) {
-		flush->space = line->space;
+		flush->region = line->region;
 		/* Detached lines no longer keep the space: the batch does. */
-		pmon_space_get(line->space);
+		pmon_region_get(line->region);
 	}
 	begin_io(line);
 	ClearPageDirty(line->page);
@@ -320,7 +320,7 @@ static unsigned int evict_line(struct pmon_budget *budget,
 		return 0;
 	}
 	if (PageDirty(page)) {
-		if (READ_ONCE(line->space->lost))
+		if (READ_ONCE(line->region->lost))
 			return evict_to(line, PMON_ENTRY_LOST);
 		flush_line(budget->flush, line);
 		return 0;

@@ -58,7 +58,8 @@ static vm_fault_t wait_for_page(struct vm_fault *vmf, struct page *page)
 static vm_fault_t fault_sigbus(struct vm_fault *vmf, struct pmon_space *space,
 			       const char *why)
 {
-	struct lite_peer *home = pmon_space_home(space);
+	struct pmon_region *region = pmon_region_of(space, vmf->pgoff);
+	struct lite_peer *home = region ? pmon_region_home(region) : NULL;
 	__be32 addr = home ? cpu_to_be32(lite_peer_node(home)) : 0;
 
 	pmon_count(sigbus);
@@ -168,7 +169,7 @@ static vm_fault_t fault_shared(struct vm_fault *vmf, struct pmon_space *space,
 		put_page(page);
 		return wait_for_line(vmf, space);
 	}
-	pmon_line_prepare(copy, space, vmf->pgoff);
+	pmon_line_prepare(copy, pmon_region_of(space, vmf->pgoff), vmf->pgoff);
 	copy_highpage(copy->page, page);
 	SetPageUptodate(copy->page);
 	copy->remote = pmon_share_remote(line, space);
@@ -252,10 +253,11 @@ static bool passes(int err)
 }
 
 /* First touch of a private file mapping: fill the line from the file. */
-static vm_fault_t fault_file(struct vm_fault *vmf, struct pmon_space *space,
+static vm_fault_t fault_file(struct vm_fault *vmf, struct pmon_region *region,
 			     struct pmon_backing *backing)
 {
 	pgoff_t file_page = vmf->pgoff + backing->delta;
+	struct pmon_space *space = region->space;
 	struct file *file = backing->file;
 	bool drop = may_drop_lock(vmf);
 	struct pmon_line *line;
@@ -269,7 +271,7 @@ static vm_fault_t fault_file(struct vm_fault *vmf, struct pmon_space *space,
 	line = fault_line(vmf, space, &ret);
 	if (!line)
 		return ret;
-	pmon_line_prepare(line, space, vmf->pgoff);
+	pmon_line_prepare(line, region, vmf->pgoff);
 	line->io = true;
 	if (!publish(space, vmf->pgoff, NULL, line, &ret))
 		return ret;
@@ -291,8 +293,9 @@ static vm_fault_t fault_file(struct vm_fault *vmf, struct pmon_space *space,
 }
 
 /* Zero fill. */
-static vm_fault_t fault_zero(struct vm_fault *vmf, struct pmon_space *space)
+static vm_fault_t fault_zero(struct vm_fault *vmf, struct pmon_region *region)
 {
+	struct pmon_space *space = region->space;
 	struct pmon_line *line;
 	struct page *page;
 	vm_fault_t ret;
@@ -300,7 +303,7 @@ static vm_fault_t fault_zero(struct vm_fault *vmf, struct pmon_space *space)
 	line = fault_line(vmf, space, &ret);
 	if (!line)
 		return ret;
-	pmon_line_prepare(line, space, vmf->pgoff);
+	pmon_line_prepare(line, region, vmf->pgoff);
 	page = line->page;
 	clear_highpage(page);
 	SetPageUptodate(page);
@@ -315,37 +318,43 @@ static vm_fault_t fault_zero(struct vm_fault *vmf, struct pmon_space *space)
 
 static vm_fault_t fault_absent(struct vm_fault *vmf, struct pmon_space *space)
 {
-	struct pmon_changes *changes = &space->changes;
+	struct pmon_region *region = pmon_region_of(space, vmf->pgoff);
 	struct vm_area_struct *vma = vmf->vma;
 	struct pmon_backing *backing;
+	struct pmon_changes *changes;
 	pgoff_t first, last;
 
-	if (pmon_changes_plain(changes, vmf->pgoff))
-		return fault_zero(vmf, space);
+	if (likely(region) &&
+	    likely(pmon_changes_plain(&region->changes, vmf->pgoff)))
+		return fault_zero(vmf, region);
 	first = vma->vm_start >> PAGE_SHIFT;
 	last = (vma->vm_end >> PAGE_SHIFT) - 1;
+	region = pmon_region_need(space, vmf->pgoff, &first, &last);
+	if (!region)
+		return VM_FAULT_OOM;
+	changes = &region->changes;
 	if (!pmon_changes_known(changes, vmf->pgoff, &first, &last))
 		pmon_changes_know(changes, vmf->pgoff, &first, &last);
 	backing = pmon_backing_find(space, vmf->pgoff, &first, &last);
 	if (backing)
-		return fault_file(vmf, space, backing);
+		return fault_file(vmf, region, backing);
 	pmon_changes_set_plain(changes, first, last);
-	return fault_zero(vmf, space);
+	return fault_zero(vmf, region);
 }
 
 /* The home has yet to hear of something; it must before it is asked for the page. */
-static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_space *space)
+static vm_fault_t fault_sync(struct vm_fault *vmf, struct pmon_region *region)
 {
 	bool drop = may_drop_lock(vmf);
 	int err;
 
 	if (must_not_wait(vmf))
 		return VM_FAULT_RETRY;
-	pmon_space_get(space);
+	pmon_region_get(region);
 	if (drop)
 		sk_release_fault_lock(vmf);
-	err = pmon_stream_sync_killable(space);
-	pmon_space_put(space);
+	err = pmon_stream_sync_killable(region);
+	pmon_region_put(region);
 	if (drop)
 		return VM_FAULT_RETRY;
 	if (err == -ENOMEM)
@@ -386,17 +395,18 @@ static vm_fault_t fault_fetching(struct vm_fault *vmf, struct pmon_space *space,
 static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 			       void *entry)
 {
+	struct pmon_region *region = pmon_region_of(space, vmf->pgoff);
 	struct pmon_line *line;
 	vm_fault_t ret;
 
-	if (READ_ONCE(space->lost))
+	if (READ_ONCE(region->lost))
 		return fault_sigbus(vmf, space, "its page was stored there");
-	if (unlikely(pmon_fetch_needs_sync(space, vmf->pgoff, entry)))
-		return fault_sync(vmf, space);
+	if (unlikely(pmon_fetch_needs_sync(region, vmf->pgoff, entry)))
+		return fault_sync(vmf, region);
 	line = fault_line(vmf, space, &ret);
 	if (!line)
 		return ret;
-	pmon_line_prepare(line, space, vmf->pgoff);
+	pmon_line_prepare(line, region, vmf->pgoff);
 	line->copy = pmon_entry_copy(entry);
 	line->remote = true;
 	line->io = true;

@@ -116,7 +116,7 @@ static void fetch_done(struct lite_call *call)
 		 * is as it should be if the page was discarded meanwhile.
 		 */
 		if (!READ_ONCE(line->detached))
-			pmon_space_lose(space);
+			pmon_region_lose(line->region);
 		pmon_io_end(line, PMON_ENTRY_LOST);
 		return;
 	}
@@ -140,16 +140,14 @@ static void fetch_done(struct lite_call *call)
 
 static void fetch_request(struct pmon_line *line)
 {
-	struct pmon_space *space = line->space;
-
 	line->retries = 0;
 	line->fetch.head = (struct mmon_fetch){
-		.asid = cpu_to_le64(space->asid),
+		.asid = cpu_to_le64(line->region->asid),
 		.nr = cpu_to_le32(1),
 	};
 	line->fetch.addr = cpu_to_le64((u64)line->page->index << PAGE_SHIFT);
 	line->call = (struct lite_call){
-		.peer = space->home,
+		.peer = line->region->home,
 		.service = LITE_SVC_MMON,
 		.op = MMON_OP_FETCH,
 		.flags = LITE_CALL_IDEMPOTENT,
@@ -188,7 +186,7 @@ void pmon_read_ended(struct pmon_line *line, int status, u32 rkey)
 		pmon_count(reads_failed);
 	}
 	if (status == -EREMOTEIO)
-		pmon_grant_revoked(space, copy.location, rkey);
+		pmon_grant_revoked(line->region, copy.location, rkey);
 	pmon_io_end(line, pmon_entry_remote(pmon_copy_of(copy.sum)));
 }
 
@@ -202,11 +200,11 @@ static bool fetch_read(struct pmon_line *line)
 {
 	struct pmon_reach reach;
 
-	if (!pmon_grant_find(line->space, line->copy.location, &reach))
+	if (!pmon_grant_find(line->region, line->copy.location, &reach))
 		return false;
 	pmon_count(reads);
 	line->read = (struct lite_io){
-		.peer = line->space->home,
+		.peer = line->region->home,
 		.remote_addr = reach.addr,
 		.rkey = reach.rkey,
 		.local = &line->sge,
@@ -222,15 +220,15 @@ static bool fetch_read(struct pmon_line *line)
  *
  * What it would answer with is an older content at best. Context: process.
  */
-bool pmon_fetch_behind(struct pmon_space *space, pgoff_t index)
+bool pmon_fetch_behind(struct pmon_region *region, pgoff_t index)
 {
 	/*
 	 * After the entry that led here: what it depends on was there before it was
 	 * stored, under xa_lock.
 	 */
 	smp_rmb();
-	return READ_ONCE(space->changes.moves) || atomic_read(&space->clones) ||
-	       pmon_spare_untold(space, index);
+	return READ_ONCE(region->changes.moves) || atomic_read(&region->clones) ||
+	       pmon_spare_untold(region, index);
 }
 
 /*
@@ -240,12 +238,12 @@ bool pmon_fetch_behind(struct pmon_space *space, pgoff_t index)
  * A READ goes to where the page is, whatever its address and whether the home has
  * been told of a move. Context: process.
  */
-bool pmon_fetch_needs_sync(struct pmon_space *space, pgoff_t index, void *entry)
+bool pmon_fetch_needs_sync(struct pmon_region *region, pgoff_t index, void *entry)
 {
 	struct pmon_reach reach;
 
-	return !pmon_grant_find(space, pmon_entry_copy(entry).location, &reach) &&
-	       pmon_fetch_behind(space, index);
+	return !pmon_grant_find(region, pmon_entry_copy(entry).location, &reach) &&
+	       pmon_fetch_behind(region, index);
 }
 
 /*
@@ -256,14 +254,12 @@ bool pmon_fetch_needs_sync(struct pmon_space *space, pgoff_t index, void *entry)
  */
 void pmon_fetch_start(struct pmon_line *line)
 {
-	struct pmon_space *space = line->space;
-
-	pmon_space_get(space);
+	pmon_space_get(line->space);
 	line->sge = pmon_line_sge(line);
 	line->started = local_clock();
 	if (fetch_read(line))
 		return;
-	if (likely(!pmon_fetch_behind(space, line->page->index)))
+	if (likely(!pmon_fetch_behind(line->region, line->page->index)))
 		fetch_request(line);
 	else	/* The grant went away since pmon_fetch_needs_sync(). */
 		pmon_io_end(line, PMON_ENTRY_STORED);

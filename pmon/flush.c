@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writing dirty lines back to their home, in batches of one space.
+ * Writing dirty lines back to their home, in batches of one region.
  *
  * A page whose frame at the home is granted, and not promised to a child of a
  * fork, is written there in place, one-sided; one that has no such frame into a spare
@@ -56,7 +56,7 @@ static void write_done(struct lite_io *io)
 	if (io->status)
 		pmon_count(writes_failed);
 	if (io->status == -EREMOTEIO)
-		pmon_grant_revoked(flush->space, flush->location[first],
+		pmon_grant_revoked(flush->region, flush->location[first],
 				   io->rkey);
 	writes_put(flush);
 }
@@ -68,7 +68,7 @@ static bool may_write(struct pmon_flush *flush, unsigned int i,
 	struct pmon_line *line = flush->line[i];
 
 	return line->copy.in_place && !READ_ONCE(line->detached) &&
-	       pmon_grant_find(flush->space, line->copy.location, reach);
+	       pmon_grant_find(flush->region, line->copy.location, reach);
 }
 
 /* Pages that need another place at the home. */
@@ -96,8 +96,8 @@ static bool place(struct pmon_flush *flush, unsigned int i, bool spares,
 	if (!spares || READ_ONCE(flush->line[i]->detached))
 		return false;
 	do {
-		location = pmon_spare_take(flush->space);
-	} while (location && !pmon_grant_find(flush->space, location, reach));
+		location = pmon_spare_take(flush->region);
+	} while (location && !pmon_grant_find(flush->region, location, reach));
 	flush->spare[i] = location;
 	flush->location[i] = location;
 	return location;
@@ -125,7 +125,7 @@ static unsigned int write_build(struct pmon_flush *flush, bool spares)
 			write = &flush->write[nr++];
 			write->flush = flush;
 			write->io = (struct lite_io){
-				.peer = flush->space->home,
+				.peer = flush->region->home,
 				.write = true,
 				.remote_addr = reach.addr,
 				.rkey = reach.rkey,
@@ -145,7 +145,7 @@ static void spare_done(struct pmon_flush *flush, unsigned int i)
 	struct pmon_line *line = flush->line[i];
 
 	if (flush->err[i]) {
-		pmon_spares_failed(flush->space);
+		pmon_spares_failed(flush->region);
 		return;
 	}
 	/*
@@ -154,7 +154,7 @@ static void spare_done(struct pmon_flush *flush, unsigned int i)
 	 */
 	if (READ_ONCE(line->detached))
 		return;
-	pmon_spare_filled(flush->space, line->page->index, flush->location[i]);
+	pmon_spare_filled(flush->region, line->page->index, flush->location[i]);
 	line->copy.location = flush->location[i];
 	line->copy.in_place = true;
 }
@@ -165,9 +165,9 @@ static unsigned int write_one_sided(struct pmon_flush *flush)
 	unsigned int i, nr, stored = 0;
 	bool spares;
 
-	if (!pmon_grants_used(flush->space))
+	if (!pmon_grants_used(flush->region))
 		return 0;
-	spares = pmon_spares_prepare(flush->space, count_homeless(flush));
+	spares = pmon_spares_prepare(flush->region, count_homeless(flush));
 	nr = write_build(flush, spares);
 	if (!nr)
 		return 0;
@@ -241,7 +241,7 @@ static void request_locate(struct pmon_flush *flush, const u8 *which,
 	    len != sizeof(*reply) + nr * sizeof(reply->grant[0]))
 		return;
 	for (i = 0; i < nr; i++)
-		pmon_grant_set(flush->space, &reply->grant[i]);
+		pmon_grant_set(flush->region, &reply->grant[i]);
 	for (i = 0; i < n; i++) {
 		location = le32_to_cpu(reply->location[i]);
 		if (!location || location >> PMON_LOCATION_BITS)
@@ -253,7 +253,7 @@ static void request_locate(struct pmon_flush *flush, const u8 *which,
 
 static int request_send(struct pmon_flush *flush, unsigned int *next)
 {
-	struct pmon_space *space = flush->space;
+	struct pmon_region *region = flush->region;
 	struct lite_sge sge[MMON_FLUSH_MAX];
 	u8 which[MMON_FLUSH_MAX];
 	unsigned int n;
@@ -264,25 +264,25 @@ static int request_send(struct pmon_flush *flush, unsigned int *next)
 		return 0;
 	flush->body.head.nr = cpu_to_le32(n);
 	flush->body.head.checksum = cpu_to_le32(pmon_checksum_kind());
-	ret = pmon_stream_call(space, MMON_OP_FLUSH, &flush->body,
+	ret = pmon_stream_call(region, MMON_OP_FLUSH, &flush->body,
 			       offsetof(typeof(flush->body), page[n]), sge, n,
 			       &flush->reply, sizeof(flush->reply_space));
 	if (ret < 0) {
 		pmon_count(flush_errors);
 		return ret;
 	}
-	pmon_spares_settled(space);
+	pmon_spares_settled(region);
 	request_locate(flush, which, n, ret);
 	pmon_count(flushes);
 	pmon_count_n(flushed_pages, n);
-	trace_pmon_flush(space, n);
+	trace_pmon_flush(region, n);
 	return 0;
 }
 
 static int request_rest(struct pmon_flush *flush)
 {
 	unsigned int next = 0;
-	int ret = pmon_stream_sync(flush->space);
+	int ret = pmon_stream_sync(flush->region);
 
 	while (!ret && next < flush->nr)
 		ret = request_send(flush, &next);
@@ -311,7 +311,7 @@ int pmon_flush_send(struct pmon_flush *flush)
 	unsigned int i, stored;
 	int ret = 0;
 
-	lockdep_assert_held(&flush->space->stream_lock);
+	lockdep_assert_held(&flush->region->stream_lock);
 	stored = write_one_sided(flush);
 	pmon_count_n(flushed_pages, stored);
 	if (stored < flush->nr)

@@ -39,6 +39,8 @@ static struct {
 struct fork {
 	struct pmon_space *parent;
 	struct pmon_space *child;
+	struct pmon_region *from;	/* of @parent, with @first...@last */
+	struct pmon_region *to;		/* its twin of @child */
 	struct pmon_flush *flush;	/* of pages that somebody holds */
 	pgoff_t first;
 	pgoff_t last;
@@ -92,7 +94,7 @@ static int fork_send(struct fork *fork)
 
 	if (!nr)
 		return 0;
-	err = pmon_clone_settle(fork->parent, false);
+	err = pmon_clone_settle(fork->from, false);
 	if (!err)
 		err = pmon_flush_send(flush);
 	for (i = 0; i < nr; i++) {
@@ -128,9 +130,9 @@ static int fork_bounce(struct fork *fork, struct pmon_line *line)
 			unlock_page(line->page);
 			return -ENOMEM;
 		}
-		flush->space = fork->parent;
 		fork->flush = flush;
 	}
+	flush->region = fork->from;
 	if (!fork->bouncing)
 		mutex_lock(&bounce.lock);
 	fork->bouncing = true;
@@ -223,7 +225,7 @@ static void *fork_line_entry(struct fork *fork, pgoff_t index,
 	if (!pmon_share_has(line, fork->parent, index))
 		goto out;
 	if (fork_way(line) == FORK_SHARE &&
-	    !pmon_share_add(line, fork->parent, fork->child, index,
+	    !pmon_share_add(line, fork->parent, fork->to, index,
 			    GFP_NOWAIT | __GFP_NOWARN))
 		return line;
 	if (fork_way(line) == FORK_ENTRY && line->remote)
@@ -236,7 +238,7 @@ out:
 static int fork_line_shared(struct fork *fork, pgoff_t index,
 			    struct pmon_line *line)
 {
-	int ret = pmon_share_add(line, fork->parent, fork->child, index,
+	int ret = pmon_share_add(line, fork->parent, fork->to, index,
 				 GFP_KERNEL);
 
 	if (ret)
@@ -376,37 +378,61 @@ static int fork_entries(struct fork *fork)
 /* The child's view of the home, now that it is known what the child has there. */
 static int fork_home(struct fork *fork)
 {
-	struct pmon_space *parent = fork->parent, *child = fork->child;
+	struct pmon_region *from = fork->from, *to = fork->to;
 
 	if (fork->stored) {
-		if (READ_ONCE(parent->lost))
-			pmon_space_lose(child);
-		if (!child->home ||
-		    lite_peer_node(child->home) != lite_peer_node(parent->home))
-			return -EHOSTDOWN;
-		pmon_clone_promise(parent, child, fork->first, fork->last);
+		if (READ_ONCE(from->lost))
+			pmon_region_lose(to);
+		/* A clone is made where the original is. */
+		if (!to->home)
+			to->home = lite_peer_get(lite_peer_node(from->home));
+		if (IS_ERR(to->home)) {
+			to->home = NULL;
+			return -ENOMEM;
+		}
+		pmon_clone_promise(from, to, fork->first, fork->last);
 	}
-	return pmon_changes_inherit(&child->changes, &parent->changes,
-				    fork->first, fork->last, fork->stored);
+	return pmon_changes_inherit(&to->changes, &from->changes, fork->first,
+				    fork->last, fork->stored);
+}
+
+/* [@first, @last] of the VMA, which is one region's. */
+static int fork_piece(struct fork *fork)
+{
+	int ret;
+
+	fork->stored = 0;
+	fork->to = pmon_region_twin(fork->child, fork->from);
+	if (!fork->to)
+		return -ENOMEM;
+	pmon_region_assign(fork->to, fork->first, fork->last);
+	mutex_lock(&fork->from->stream_lock);
+	pmon_grant_withhold(fork->from, fork->first, fork->last);
+	ret = fork_entries(fork);
+	if (!ret)
+		ret = fork_home(fork);
+	mutex_unlock(&fork->from->stream_lock);
+	return ret;
 }
 
 static int fork_part(struct fork *fork)
 {
-	struct pmon_space *parent = fork->parent;
-	int ret;
+	pgoff_t last = fork->last;
+	int ret = 0;
 
-	fork->stored = 0;
-	pmon_backing_copy(fork->child, parent, fork->first, fork->last, 0);
-	mutex_lock(&parent->stream_lock);
-	pmon_grant_withhold(parent, fork->first, fork->last);
-	ret = fork_entries(fork);
-	if (!ret)
-		ret = fork_home(fork);
-	mutex_unlock(&parent->stream_lock);
+	pmon_backing_copy(fork->child, fork->parent, fork->first, last, 0);
+	while (!ret && fork->first <= last) {
+		fork->from = pmon_region_next(fork->parent, &fork->first, last,
+					      &fork->last);
+		if (!fork->from)
+			break;
+		ret = fork_piece(fork);
+		fork->first = fork->last + 1;
+	}
 	return ret;
 }
 
-/* The first managed VMA of a fork: both spaces will have the same home. */
+/* The first managed VMA of a fork makes the child's space. */
 static struct pmon_space *fork_child(struct pmon_space *parent,
 				     struct mm_struct *mm)
 {
@@ -414,11 +440,7 @@ static struct pmon_space *fork_child(struct pmon_space *parent,
 
 	if (child)
 		return child;
-	mutex_lock(&parent->stream_lock);
-	/* If there is no memory host now, nothing is stored either. */
-	pmon_stream_home(parent);
-	mutex_unlock(&parent->stream_lock);
-	child = pmon_space_create(mm, parent->budget, parent);
+	child = pmon_space_create(mm, parent->budget);
 	if (!IS_ERR(child))
 		pmon_count(forks);
 	return child;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Grants: chunks of frames at the home that a space may reach one-sided.
+ * Grants: chunks of frames at the home that a region may reach one-sided.
  *
  * A location (entry.h) names a frame; the grant of its chunk says how to reach it
  * just now. Both come with the answer to a flush. That a page lies where its
- * location says rests on the home's page map, which only this space's own requests
+ * location says rests on the home's page map, which only this region's own requests
  * change; that it can be reached there, on a key that the home may revoke at any
  * time. A transfer then is refused, the grant is forgotten, and everything goes by
  * request until a flush brings a new one.
@@ -29,32 +29,32 @@ static bool one_sided = true;
 module_param(one_sided, bool, 0644);
 MODULE_PARM_DESC(one_sided, "read and write pages at their home without asking it");
 
-void pmon_grants_init(struct pmon_space *space)
+void pmon_grants_init(struct pmon_region *region)
 {
-	xa_init_flags(&space->grants, XA_FLAGS_LOCK_BH);
+	xa_init_flags(&region->grants, XA_FLAGS_LOCK_BH);
 }
 
 /* pmon_grants_destroy - no transfer is under way any more */
-void pmon_grants_destroy(struct pmon_space *space)
+void pmon_grants_destroy(struct pmon_region *region)
 {
 	struct grant *grant;
 	unsigned long chunk;
 
-	xa_for_each(&space->grants, chunk, grant)
+	xa_for_each(&region->grants, chunk, grant)
 		kfree(grant);
-	xa_destroy(&space->grants);
+	xa_destroy(&region->grants);
 }
 
 /* pmon_grant_any - may any page have a location? */
-bool pmon_grant_any(struct pmon_space *space)
+bool pmon_grant_any(struct pmon_region *region)
 {
-	return !xa_empty(&space->grants);
+	return !xa_empty(&region->grants);
 }
 
 /* pmon_grants_used - may any page be reached one-sided just now? */
-bool pmon_grants_used(struct pmon_space *space)
+bool pmon_grants_used(struct pmon_region *region)
 {
-	return READ_ONCE(one_sided) && pmon_grant_any(space);
+	return READ_ONCE(one_sided) && pmon_grant_any(region);
 }
 
 /*
@@ -63,7 +63,7 @@ bool pmon_grants_used(struct pmon_space *space)
  * @reach: result
  * Context: any. Return: false: only by request.
  */
-bool pmon_grant_find(struct pmon_space *space, u32 location,
+bool pmon_grant_find(struct pmon_region *region, u32 location,
 		     struct pmon_reach *reach)
 {
 	u32 frame = location - 1;
@@ -72,7 +72,7 @@ bool pmon_grant_find(struct pmon_space *space, u32 location,
 	if (!location || !READ_ONCE(one_sided))
 		return false;
 	rcu_read_lock();
-	grant = xa_load(&space->grants, frame >> MMON_CHUNK_SHIFT);
+	grant = xa_load(&region->grants, frame >> MMON_CHUNK_SHIFT);
 	if (grant) {
 		reach->rkey = grant->rkey;
 		reach->addr = grant->addr +
@@ -84,20 +84,20 @@ bool pmon_grant_find(struct pmon_space *space, u32 location,
 }
 
 /* pmon_grant_revoked - the home refused a transfer with @rkey; any context */
-void pmon_grant_revoked(struct pmon_space *space, u32 location, u32 rkey)
+void pmon_grant_revoked(struct pmon_region *region, u32 location, u32 rkey)
 {
 	u32 chunk = (location - 1) >> MMON_CHUNK_SHIFT;
 	struct grant *grant;
 
-	xa_lock_bh(&space->grants);
-	grant = xa_load(&space->grants, chunk);
+	xa_lock_bh(&region->grants);
+	grant = xa_load(&region->grants, chunk);
 	/* It may have been renewed since. */
 	if (grant && grant->rkey == rkey) {
-		__xa_erase(&space->grants, chunk);
+		__xa_erase(&region->grants, chunk);
 		kfree_rcu(grant, rcu);
 		pmon_count(grants_revoked);
 	}
-	xa_unlock_bh(&space->grants);
+	xa_unlock_bh(&region->grants);
 }
 
 /*
@@ -106,13 +106,13 @@ void pmon_grant_revoked(struct pmon_space *space, u32 location, u32 rkey)
  * Without memory the chunk stays out of reach, which costs requests, no more.
  * Context: process, stream_lock held.
  */
-void pmon_grant_set(struct pmon_space *space, const struct mmon_grant *wire)
+void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire)
 {
 	u32 chunk = le32_to_cpu(wire->chunk);
 	struct grant *grant, *old;
 
-	lockdep_assert_held(&space->stream_lock);
-	old = xa_load(&space->grants, chunk);
+	lockdep_assert_held(&region->stream_lock);
+	old = xa_load(&region->grants, chunk);
 	if (old && old->rkey == le32_to_cpu(wire->rkey) &&
 	    old->addr == le64_to_cpu(wire->addr))
 		return;
@@ -121,7 +121,7 @@ void pmon_grant_set(struct pmon_space *space, const struct mmon_grant *wire)
 		return;
 	grant->addr = le64_to_cpu(wire->addr);
 	grant->rkey = le32_to_cpu(wire->rkey);
-	old = xa_store_bh(&space->grants, chunk, grant,
+	old = xa_store_bh(&region->grants, chunk, grant,
 			  GFP_NOWAIT | __GFP_NOWARN);
 	if (xa_is_err(old)) {
 		kfree(grant);
@@ -133,10 +133,10 @@ void pmon_grant_set(struct pmon_space *space, const struct mmon_grant *wire)
 }
 
 /* Entries and lines of [@first, @last] under one lock; false: that was all. */
-static bool withhold_some(struct pmon_space *space, unsigned long *index,
+static bool withhold_some(struct pmon_region *region, unsigned long *index,
 			  pgoff_t last)
 {
-	XA_STATE(xas, &space->lines, *index);
+	XA_STATE(xas, &region->space->lines, *index);
 	struct pmon_line *line;
 	struct pmon_copy copy;
 	unsigned int nr = 0;
@@ -148,7 +148,7 @@ static bool withhold_some(struct pmon_space *space, unsigned long *index,
 		if (nr++ == WITHHOLD_AT_ONCE)
 			break;
 		line = xa_is_value(entry) ? NULL : entry;
-		if (line && READ_ONCE(line->space) == space)
+		if (line && READ_ONCE(line->region) == region)
 			line->copy.in_place = false;
 		if (!pmon_entry_is_remote(entry))
 			continue;
@@ -169,13 +169,13 @@ static bool withhold_some(struct pmon_space *space, unsigned long *index,
  * so that nothing is being flushed, and mmap_lock for writing, so that nobody
  * faults.
  */
-void pmon_grant_withhold(struct pmon_space *space, pgoff_t first, pgoff_t last)
+void pmon_grant_withhold(struct pmon_region *region, pgoff_t first, pgoff_t last)
 {
 	unsigned long index = first;
 
-	lockdep_assert_held(&space->stream_lock);
-	if (!pmon_grant_any(space))
+	lockdep_assert_held(&region->stream_lock);
+	if (!pmon_grant_any(region))
 		return;
-	while (withhold_some(space, &index, last))
+	while (withhold_some(region, &index, last))
 		cond_resched();
 }

@@ -42,7 +42,7 @@ static void hosts_event(u32 node, enum lite_event event, void *unused)
 	case LITE_EV_DEAD:
 	case LITE_EV_RESTARTED:
 	case LITE_EV_LEFT:
-		pmon_spaces_lose_home(node);
+		pmon_regions_lose_home(node);
 		break;
 	default:
 		break;

@@ -86,7 +86,7 @@ static struct pmon_space *current_space(void)
 	budget = pmon_tag_budget(current);
 	if (!budget)
 		return NULL;
-	space = pmon_space_create(current->mm, budget, NULL);
+	space = pmon_space_create(current->mm, budget);
 	pmon_budget_put(budget);
 	return space;
 }
@@ -596,7 +596,7 @@ static void forget_range(struct pmon_space *space, pgoff_t first, pgoff_t last)
 	pmon_discard_range(space, first, last);
 	pmon_backing_remove(space, first, last);
 	pmon_wipe_clear(space, first, last);
-	pmon_changes_unmap(&space->changes, first, last);
+	pmon_regions_unmap(space, first, last);
 }
 
 /*

@@ -7,8 +7,9 @@
  *   budget   how many lines the processes of one `vnode run` may hold, their
  *            replacement lists and their evictor (budget.c, evict.c)
  *   line     one page of the ExCache pool (line.c)
- *   space    one managed address space: mm, asid, home memory host (space.c)
- *   stream   what the space tells its home, in order (changes.c, stream.c)
+ *   space    one managed address space: mm, lines, regions (space.c)
+ *   region   1 GiB of a space, with an asid and a home memory host (region.c)
+ *   stream   what a region tells its home, in order (changes.c, stream.c)
  *   share    a line that several spaces have since a fork (share.c)
  *   clone    what fork has promised and the home was not asked for (clone.c)
  *   grant    how the home's frames are reached without asking it (grant.c)
@@ -24,8 +25,8 @@
  *
  * Lock order
  *   mmap_lock                     (core mm; never taken by the evictor)
- *     space->stream_lock          the only lock held across an RPC: it makes
- *                                 the space's changes one ordered stream.
+ *     region->stream_lock         the only lock held across an RPC: it makes
+ *                                 the region's changes one ordered stream.
  *                                 Taken by the evictor, fork, mremap and exit;
  *                                 a child's before its parent's (clone.c).
  *       page lock of a line       several at a time only by trylock, or by fork
@@ -34,9 +35,9 @@
  *         lock of a thread's slot (prefetch.c; only tried)
  *           page table locks      (around.c; page locks only by trylock inside)
  *           near_lock             (prefetch.c; only tried)
- *     space->changes.lock         change log and known ranges; no RPC inside
- *   Innermost spinlocks, none inside another: xa_lock of space->lines and of
- *   space->grants (bh: completions take them), budget->lru_lock, pool.lock,
+ *     region->changes.lock        change log and known ranges; no RPC inside
+ *   Innermost spinlocks, none inside another: xa_lock of space->lines, of
+ *   space->regions and of region->grants (bh: completions take them), budget->lru_lock, pool.lock,
  *   spares->lock, table locks.
  *
  * Who owns a line: on the free list the pool does. Between line_alloc() and
@@ -70,6 +71,7 @@
 #include "stride.h"
 
 struct pmon_budget;
+struct pmon_region;
 struct pmon_space;
 struct pmon_threads;
 
@@ -122,6 +124,7 @@ const char *pmon_counter_name(enum pmon_counter counter);
  * struct pmon_share - one more space that has a line (share.c)
  * @entry: line->sharers; the line's page lock
  * @space: not referenced: it takes itself off before it ends; NULL: not in use
+ * @region: of @space, in which the line is
  * @index: where the line is in @space->lines
  * @remote: @space's home has a copy, by a clone at the latest
  * @clean: which is equal to the page and has @sum
@@ -129,6 +132,7 @@ const char *pmon_counter_name(enum pmon_counter counter);
 struct pmon_share {
 	struct list_head entry;
 	struct pmon_space *space;
+	struct pmon_region *region;
 	pgoff_t index;
 	u32 sum;
 	bool remote;
@@ -141,6 +145,7 @@ struct pmon_share {
  * @entry: pool free list, zombie list or budget's replacement list
  * @budget: who is charged; NULL while free
  * @space: address space it is published in; written under the page lock
+ * @region: the part of @space in which it is, whose home gets it; likewise
  * @sharers: further spaces it is published in (share.c); the page lock
  * @share: the first of them, which takes no allocation
  * @copy: of the copy at the home, if @remote; page lock, and stream_lock for what a
@@ -164,6 +169,7 @@ struct pmon_line {
 	struct list_head entry;
 	struct pmon_budget *budget;
 	struct pmon_space *space;
+	struct pmon_region *region;
 	struct list_head sharers;
 	struct pmon_share share;
 	struct pmon_copy copy;
@@ -196,9 +202,9 @@ unsigned long pmon_pool_peak(void);
 struct pmon_line *pmon_line_alloc(struct pmon_budget *budget);
 struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget);
 unsigned long pmon_budget_spare(struct pmon_budget *budget);
-void pmon_line_prepare(struct pmon_line *line, struct pmon_space *space,
+void pmon_line_prepare(struct pmon_line *line, struct pmon_region *region,
 		       pgoff_t index);
-void pmon_line_setup(struct pmon_line *line, struct pmon_space *space,
+void pmon_line_setup(struct pmon_line *line, struct pmon_region *region,
 		     pgoff_t index);
 void pmon_line_release(struct pmon_line *line);
 struct lite_sge pmon_line_sge(struct pmon_line *line);
@@ -366,9 +372,9 @@ struct pmon_changes {
 	pgoff_t plain_last;
 };
 
-/** struct pmon_clone - [@first, @last] of a space is to appear in @child */
+/** struct pmon_clone - [@first, @last] of a region is to appear in @child */
 struct pmon_clone {
-	struct pmon_space *child;
+	struct pmon_region *child;
 	pgoff_t first;
 	pgoff_t last;
 };
@@ -386,10 +392,10 @@ int pmon_changes_inherit(struct pmon_changes *child, struct pmon_changes *parent
 			 pgoff_t first, pgoff_t last, bool cloned);
 int pmon_changes_take(struct pmon_changes *changes, struct mmon_change *out,
 		      int max, struct pmon_clone *clone);
-bool pmon_changes_clone(struct pmon_changes *changes, struct pmon_space *child,
+bool pmon_changes_clone(struct pmon_changes *changes, struct pmon_region *child,
 			pgoff_t first, pgoff_t last);
 bool pmon_changes_take_clone(struct pmon_changes *changes,
-			     struct pmon_space *child, struct pmon_clone *clone);
+			     struct pmon_region *child, struct pmon_clone *clone);
 bool pmon_changes_have_clones(struct pmon_changes *changes);
 bool pmon_changes_told(struct pmon_changes *changes);
 
@@ -414,24 +420,82 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
 	return plain;
 }
 
+/* ---- region.c: vRegions -------------------------------------------------------- */
+
+/**
+ * struct pmon_region - what a space has in one vRegion, and at that one's home
+ * @space: whose it is; a region lives as long as its space
+ * @number: which vRegion of the address space
+ * @asid: under which its home knows it
+ * @changes: what the home has yet to be told
+ * @home: the memory host; NULL: not chosen yet. Written once under stream_lock.
+ * @grants: chunk of frames at the home -> how to reach it (grant.c)
+ * @spares: spare frames at the home (spare.c), stream_lock; NULL: never had any
+ * @origin, @clones, @clone_work: fork's promises, see clone.c
+ * @lost: the home died; any access that needs it gets SIGBUS
+ * @seq, @attached: stream state, stream_lock; @attached of a child is set by
+ *	its parent's stream
+ * @message: room for a message of the stream; stream_lock
+ */
+struct pmon_region {
+	struct pmon_space *space;
+	unsigned long number;
+	u64 asid;
+	struct pmon_changes changes;
+	struct mutex stream_lock;	/* across RPCs: see the head */
+	struct lite_peer *home;
+	struct xarray grants;
+	struct pmon_spares *spares;
+	struct pmon_region *origin;
+	atomic_t clones;
+	struct work_struct clone_work;
+	u64 seq;
+	bool attached;
+	bool lost;
+	u8 *message;
+};
+
+int pmon_region_init(void);
+struct pmon_region *pmon_region_find(struct pmon_space *space, pgoff_t index,
+				     pgoff_t *first, pgoff_t *last);
+struct pmon_region *pmon_region_of(struct pmon_space *space, pgoff_t index);
+struct pmon_region *pmon_region_next(struct pmon_space *space, pgoff_t *first,
+				     pgoff_t last, pgoff_t *end);
+struct pmon_region *pmon_region_need(struct pmon_space *space, pgoff_t index,
+				     pgoff_t *first, pgoff_t *last);
+struct pmon_region *pmon_region_twin(struct pmon_space *child,
+				     const struct pmon_region *parent);
+void pmon_region_assign(struct pmon_region *region, pgoff_t first, pgoff_t last);
+void pmon_region_lose(struct pmon_region *region);
+void pmon_regions_unmap(struct pmon_space *space, pgoff_t first, pgoff_t last);
+void pmon_regions_discard(struct pmon_space *space, pgoff_t first, pgoff_t last);
+void pmon_regions_forget_plain(struct pmon_space *space, pgoff_t first,
+			       pgoff_t last);
+void pmon_regions_end(struct pmon_space *space);
+void pmon_regions_free(struct pmon_space *space);
+void pmon_regions_lose_home(u32 node);
+
+/* NULL until something had to be sent; from then on it stays the same. */
+static inline struct lite_peer *pmon_region_home(struct pmon_region *region)
+{
+	/* Pairs with the release in stream.c: the peer is complete. */
+	return smp_load_acquire(&region->home);
+}
+
 /* ---- space.c --------------------------------------------------------------- */
 
 /**
  * struct pmon_space - one managed address space
  * @ref: the mm (until exit_mmap), each transfer, each queued work
  * @mm: identity only, never dereferenced; the mm outlives its hash entry
+ * @asid: a name for the log and for traces
  * @file: pseudo file whose mapping all managed VMAs map
  * @lines: see the head of this file; XA_FLAGS_LOCK_BH
+ * @regions: number -> struct pmon_region; only grows
+ * @moved: maple tree, index -> region, where it is another than @regions says
+ * @recent: the region that was looked up last; a hint
  * @backing: maple tree, index -> struct pmon_backing
  * @wiped: maple tree of the ranges that a child gets as zeros
- * @home: node id of the memory host; 0: not chosen yet. Written once under
- *	stream_lock.
- * @grants: chunk of frames at the home -> how to reach it (grant.c)
- * @spares: spare frames at the home (spare.c), stream_lock; NULL: never had any
- * @lost: the home died; any access that needs it gets SIGBUS
- * @seq, @attached: stream state, stream_lock; @attached of a child is set by
- *	its parent's stream
- * @origin, @clones, @clone_work: fork's promises, see clone.c
  * @threads: what is known of its threads' accesses (prefetch.c); NULL before the
  *	first miss
  * @move_from, @move_to, @move_len, @move_grow: mremap under way, between
@@ -448,21 +512,12 @@ struct pmon_space {
 	char comm[TASK_COMM_LEN];
 	struct pmon_budget *budget;
 	struct xarray lines;
+	struct xarray regions;
+	struct maple_tree moved;
+	struct pmon_region *recent;
 	struct maple_tree backing;
 	struct list_head backings;
 	struct maple_tree wiped;
-	struct pmon_changes changes;
-	struct mutex stream_lock;	/* across RPCs: see the head */
-	struct xarray grants;
-	struct pmon_spares *spares;
-	struct lite_peer *home;
-	struct pmon_space *origin;
-	atomic_t clones;
-	struct work_struct clone_work;
-	u64 seq;
-	bool attached;
-	bool lost;
-	bool lost_reported;
 	unsigned long move_from;
 	unsigned long move_to;
 	unsigned long move_len;
@@ -470,7 +525,6 @@ struct pmon_space {
 	atomic_long_t resident;
 	struct rcu_work free_work;
 	struct pmon_threads *threads;
-	u8 *message;
 };
 
 extern const struct vm_operations_struct pmon_vm_ops;
@@ -481,13 +535,11 @@ void pmon_space_exit(void);
 bool pmon_mm_managed(struct mm_struct *mm);
 struct pmon_space *pmon_space_of(struct mm_struct *mm);
 struct pmon_space *pmon_space_create(struct mm_struct *mm,
-				     struct pmon_budget *budget,
-				     struct pmon_space *parent);
+				     struct pmon_budget *budget);
 void pmon_space_get(struct pmon_space *space);
 void pmon_space_put(struct pmon_space *space);
 void pmon_space_end(struct pmon_space *space);
-void pmon_space_lose(struct pmon_space *space);
-void pmon_spaces_lose_home(u32 node);
+u64 pmon_asid_next(void);
 void pmon_spaces_for_each(int (*fn)(struct pmon_space *space, void *arg),
 			  void *arg);
 
@@ -501,11 +553,14 @@ static inline void *pmon_line_entry(const struct pmon_line *line, void *entry)
 	return entry == PMON_ENTRY_STORED ? pmon_entry_remote(line->copy) : entry;
 }
 
-/* NULL until something had to be sent; from then on it stays the same. */
-static inline struct lite_peer *pmon_space_home(struct pmon_space *space)
+static inline void pmon_region_get(struct pmon_region *region)
 {
-	/* Pairs with the release in stream.c: the peer is complete. */
-	return smp_load_acquire(&space->home);
+	pmon_space_get(region->space);
+}
+
+static inline void pmon_region_put(struct pmon_region *region)
+{
+	pmon_space_put(region->space);
 }
 
 static inline struct pmon_space *pmon_vma_space(const struct vm_area_struct *vma)
@@ -520,15 +575,15 @@ static inline bool pmon_vma_managed(const struct vm_area_struct *vma)
 
 /* ---- stream.c -------------------------------------------------------------- */
 
-int pmon_stream_home(struct pmon_space *space);
-int pmon_stream_sync(struct pmon_space *space);
-int pmon_stream_sync_killable(struct pmon_space *space);
-int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len,
+int pmon_stream_home(struct pmon_region *region);
+int pmon_stream_sync(struct pmon_region *region);
+int pmon_stream_sync_killable(struct pmon_region *region);
+int pmon_stream_call_retry(struct pmon_region *region, u8 op, void *body, u32 len,
 			   void *reply, u32 reply_size);
-int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
+int pmon_stream_call(struct pmon_region *region, u8 op, void *body, u32 len,
 		     const struct lite_sge *payload, u32 nr_payload,
 		     void *reply, u32 reply_size);
-void pmon_stream_exit(struct pmon_space *space);
+void pmon_stream_exit(struct pmon_region *region);
 
 /* ---- grant.c ------------------------------------------------------------------ */
 
@@ -546,43 +601,43 @@ static inline bool pmon_reach_follows(const struct pmon_reach *reach,
 	       reach->addr == before->addr + MMON_PAGE_SIZE;
 }
 
-void pmon_grants_init(struct pmon_space *space);
-void pmon_grants_destroy(struct pmon_space *space);
-bool pmon_grant_any(struct pmon_space *space);
-bool pmon_grants_used(struct pmon_space *space);
-bool pmon_grant_find(struct pmon_space *space, u32 location,
+void pmon_grants_init(struct pmon_region *region);
+void pmon_grants_destroy(struct pmon_region *region);
+bool pmon_grant_any(struct pmon_region *region);
+bool pmon_grants_used(struct pmon_region *region);
+bool pmon_grant_find(struct pmon_region *region, u32 location,
 		     struct pmon_reach *reach);
-void pmon_grant_revoked(struct pmon_space *space, u32 location, u32 rkey);
-void pmon_grant_set(struct pmon_space *space, const struct mmon_grant *wire);
-void pmon_grant_withhold(struct pmon_space *space, pgoff_t first, pgoff_t last);
+void pmon_grant_revoked(struct pmon_region *region, u32 location, u32 rkey);
+void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire);
+void pmon_grant_withhold(struct pmon_region *region, pgoff_t first, pgoff_t last);
 
 /* ---- spare.c ----------------------------------------------------------------- */
 
-int pmon_spares_tell(struct pmon_space *space);
-bool pmon_spares_prepare(struct pmon_space *space, unsigned int wanted);
-u32 pmon_spare_take(struct pmon_space *space);
-void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location);
-bool pmon_spare_untold(struct pmon_space *space, pgoff_t index);
-void pmon_spares_failed(struct pmon_space *space);
-void pmon_spares_settled(struct pmon_space *space);
+int pmon_spares_tell(struct pmon_region *region);
+bool pmon_spares_prepare(struct pmon_region *region, unsigned int wanted);
+u32 pmon_spare_take(struct pmon_region *region);
+void pmon_spare_filled(struct pmon_region *region, pgoff_t index, u32 location);
+bool pmon_spare_untold(struct pmon_region *region, pgoff_t index);
+void pmon_spares_failed(struct pmon_region *region);
+void pmon_spares_settled(struct pmon_region *region);
 
 /* ---- clone.c ----------------------------------------------------------------- */
 
-void pmon_clone_promise(struct pmon_space *parent, struct pmon_space *child,
+void pmon_clone_promise(struct pmon_region *parent, struct pmon_region *child,
 			pgoff_t first, pgoff_t last);
-int pmon_clone_deliver(struct pmon_space *space, const struct pmon_clone *clone);
-void pmon_clone_fail(struct pmon_space *space);
-int pmon_clone_settle(struct pmon_space *space, bool try);
-void pmon_clone_cancel(struct pmon_space *child);
-void pmon_clone_end(struct pmon_space *child);
-void pmon_clone_parent_ends(struct pmon_space *space);
+int pmon_clone_deliver(struct pmon_region *region, const struct pmon_clone *clone);
+void pmon_clone_fail(struct pmon_region *region);
+int pmon_clone_settle(struct pmon_region *region, bool try);
+void pmon_clone_cancel(struct pmon_region *child);
+void pmon_clone_end(struct pmon_region *child);
+void pmon_clone_parent_ends(struct pmon_region *region);
 
 /* ---- share.c ----------------------------------------------------------------- */
 
 int pmon_share_init(void);
 void pmon_share_exit(void);
 int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
-		   struct pmon_space *child, pgoff_t index, gfp_t gfp);
+		   struct pmon_region *child, pgoff_t index, gfp_t gfp);
 bool pmon_share_has(struct pmon_line *line, struct pmon_space *space,
 		    pgoff_t index);
 bool pmon_share_remote(struct pmon_line *line, struct pmon_space *space);
@@ -599,8 +654,8 @@ int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		int len, int write);
 void pmon_fetch_start(struct pmon_line *line);
 bool pmon_fetch_spin(struct page *page);
-bool pmon_fetch_behind(struct pmon_space *space, pgoff_t index);
-bool pmon_fetch_needs_sync(struct pmon_space *space, pgoff_t index, void *entry);
+bool pmon_fetch_behind(struct pmon_region *region, pgoff_t index);
+bool pmon_fetch_needs_sync(struct pmon_region *region, pgoff_t index, void *entry);
 void pmon_read_ended(struct pmon_line *line, int status, u32 rkey);
 void pmon_io_end(struct pmon_line *line, void *failed);
 
@@ -642,7 +697,7 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
 #define PMON_FLUSH_MAX	32
 
 /**
- * struct pmon_flush - one batch of dirty lines of one space
+ * struct pmon_flush - one batch of dirty lines of one region
  * @line, @sge: what is stored: the lines' pages, or copies of them
  * @sum: of what is stored
  * @err: when sent: 0: stored; or why not
@@ -655,7 +710,7 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
  * pmon_flush_add() until pmon_flush_send() has returned.
  */
 struct pmon_flush {
-	struct pmon_space *space;
+	struct pmon_region *region;
 	unsigned int nr;
 	struct pmon_line *line[PMON_FLUSH_MAX];
 	struct lite_sge sge[PMON_FLUSH_MAX];

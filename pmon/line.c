@@ -204,20 +204,22 @@ static void line_return(struct pmon_line *line)
  * Locks the page; stale faulters may hold that lock, or a reference, for a
  * moment and let go when they see that the line is not theirs.
  */
-void pmon_line_prepare(struct pmon_line *line, struct pmon_space *space,
+void pmon_line_prepare(struct pmon_line *line, struct pmon_region *region,
 		       pgoff_t index)
 {
 	lock_page(line->page);
-	pmon_line_setup(line, space, index);
+	pmon_line_setup(line, region, index);
 }
 
 /* pmon_line_setup - the rest of pmon_line_prepare(), with the page locked */
-void pmon_line_setup(struct pmon_line *line, struct pmon_space *space,
+void pmon_line_setup(struct pmon_line *line, struct pmon_region *region,
 		     pgoff_t index)
 {
+	struct pmon_space *space = region->space;
 	struct page *page = line->page;
 
 	line->space = space;
+	line->region = region;
 	page->mapping = space->file->f_mapping;
 	page->index = index;
 	atomic_long_inc(&space->resident);

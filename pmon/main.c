@@ -42,7 +42,9 @@ static int __init pmon_init(void)
 
 	if (ret)
 		return ret;
-	ret = pmon_checksum_init();
+	ret = pmon_region_init();
+	if (!ret)
+		ret = pmon_checksum_init();
 	if (ret)
 		return ret;
 	pmon_prefetch_init();

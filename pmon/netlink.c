@@ -56,18 +56,37 @@ struct dump {
 	long at;
 };
 
+/* The home of the first region that has one, and whether any region is lost. */
+static u32 space_home(struct pmon_space *space, bool *lost)
+{
+	struct pmon_region *region;
+	struct lite_peer *home;
+	unsigned long number;
+	u32 node = 0;
+
+	*lost = false;
+	xa_for_each(&space->regions, number, region) {
+		home = pmon_region_home(region);
+		if (home && !node)
+			node = lite_peer_node(home);
+		*lost |= READ_ONCE(region->lost);
+	}
+	return node;
+}
+
 static int put_space(struct sk_buff *msg, struct pmon_space *space)
 {
-	struct lite_peer *home = pmon_space_home(space);
+	bool lost;
+	u32 node = space_home(space, &lost);
 	struct nlattr *nest = nla_nest_start(msg, SK_ATTR_SPACE);
 
 	if (!nest ||
 	    nla_put_u64_64bit(msg, SK_ATTR_ASID, space->asid, SK_ATTR_PAD) ||
 	    nla_put_u32(msg, SK_ATTR_PID, space->pid) ||
 	    nla_put_string(msg, SK_ATTR_NAME, space->comm) ||
-	    nla_put_u32(msg, SK_ATTR_NODE, home ? lite_peer_node(home) : 0) ||
+	    nla_put_u32(msg, SK_ATTR_NODE, node) ||
 	    nla_put_string(msg, SK_ATTR_STATE,
-			   READ_ONCE(space->lost) ? "lost" : "ok") ||
+			   lost ? "lost" : "ok") ||
 	    nla_put_u64_64bit(msg, SK_ATTR_LINES,
 			      atomic_long_read(&space->resident), SK_ATTR_PAD) ||
 	    nla_put_u64_64bit(msg, SK_ATTR_LIMIT, space->budget->limit,

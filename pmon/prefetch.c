@@ -60,7 +60,7 @@ struct pmon_threads {
 };
 
 /*
- * struct window - pages under way together
+ * struct window - pages of one region under way together
  * @entry: free list
  * @line, @sge: first those that are READ, then those that are asked for
  * @nr: how many
@@ -71,6 +71,7 @@ struct pmon_threads {
  */
 struct window {
 	struct list_head entry;
+	struct pmon_region *region;
 	unsigned int nr;
 	unsigned int nr_read;
 	struct pmon_line *line[MMON_FETCH_MAX];
@@ -232,10 +233,12 @@ static void window_done(struct lite_call *call)
 }
 
 /* True: a line is published at @index and belongs to the window. */
-static bool window_add(struct window *window, struct pmon_space *space,
+static bool window_add(struct window *window, struct pmon_region *region,
 		       pgoff_t index, void *entry, struct pmon_line *line)
 {
-	pmon_line_setup(line, space, index);
+	struct pmon_space *space = region->space;
+
+	pmon_line_setup(line, region, index);
 	line->copy = pmon_entry_copy(entry);
 	line->remote = true;
 	line->io = true;
@@ -263,24 +266,37 @@ static void window_reverse(struct window *window)
 	}
 }
 
-/* Returns how many pages of the plan were looked at. */
+/* Does the home know where what it stores belongs? */
+static bool may_ask(const struct pmon_region *region)
+{
+	return !READ_ONCE(region->lost) && !READ_ONCE(region->changes.moves) &&
+	       !atomic_read(&region->clones);
+}
+
+/* As far as the first one's region goes. Returns how many pages were looked at. */
 static unsigned int window_fill(struct window *window, struct pmon_space *space,
 				const struct pmon_plan *plan)
 {
+	pgoff_t first = 0, last = ULONG_MAX;
 	u64 index = plan->first;
 	struct pmon_line *line;
 	unsigned int i;
+	bool able;
 	void *entry;
 
 	window->nr = 0;
+	window->region = pmon_region_find(space, index, &first, &last);
+	able = window->region && may_ask(window->region);
 	for (i = 0; i < plan->nr; i++, index += plan->step) {
-		entry = xa_load(&space->lines, index);
+		if (index < first || index > last)
+			break;
+		entry = able ? xa_load(&space->lines, index) : NULL;
 		if (!pmon_entry_is_remote(entry))
 			continue;
 		line = pmon_line_alloc_spare(space->budget);
 		if (!line)
 			break;
-		window_add(window, space, index, entry, line);
+		window_add(window, window->region, index, entry, line);
 	}
 	if (plan->step < 0)
 		window_reverse(window);
@@ -299,8 +315,9 @@ static void window_read_done(struct lite_io *io)
 }
 
 /* Sorts the lines, and prepares a READ for each run of those with a location. */
-static unsigned int window_sort(struct window *window, struct pmon_space *space)
+static unsigned int window_sort(struct window *window)
 {
+	struct pmon_region *region = window->region;
 	struct pmon_reach reach, before = {};
 	struct pmon_line *asked[MMON_FETCH_MAX];
 	unsigned int i, nr = 0, runs = 0;
@@ -309,9 +326,9 @@ static unsigned int window_sort(struct window *window, struct pmon_space *space)
 	window->nr_read = 0;
 	for (i = 0; i < window->nr; i++) {
 		line = window->line[i];
-		if (!pmon_grant_find(space, line->copy.location, &reach)) {
+		if (!pmon_grant_find(region, line->copy.location, &reach)) {
 			/* Whoever wants it tells the home first. */
-			if (pmon_fetch_behind(space, line->page->index))
+			if (pmon_fetch_behind(region, line->page->index))
 				pmon_io_end(line, PMON_ENTRY_STORED);
 			else
 				asked[nr++] = line;
@@ -322,7 +339,7 @@ static unsigned int window_sort(struct window *window, struct pmon_space *space)
 		} else {
 			window->read[runs].window = window;
 			window->read[runs++].io = (struct lite_io){
-				.peer = space->home,
+				.peer = region->home,
 				.remote_addr = reach.addr,
 				.rkey = reach.rkey,
 				.local = &window->sge[window->nr_read],
@@ -339,12 +356,13 @@ static unsigned int window_sort(struct window *window, struct pmon_space *space)
 }
 
 /* The lines that are not READ, in one request. */
-static void window_ask(struct window *window, struct pmon_space *space)
+static void window_ask(struct window *window)
 {
+	struct pmon_region *region = window->region;
 	unsigned int i, nr = window->nr - window->nr_read;
 
 	window->body.head = (struct mmon_fetch){
-		.asid = cpu_to_le64(space->asid),
+		.asid = cpu_to_le64(region->asid),
 		.nr = cpu_to_le32(nr),
 	};
 	for (i = 0; i < nr; i++) {
@@ -353,7 +371,7 @@ static void window_ask(struct window *window, struct pmon_space *space)
 		window->body.addr[i] = cpu_to_le64((u64)page->index << PAGE_SHIFT);
 	}
 	window->call = (struct lite_call){
-		.peer = space->home,
+		.peer = region->home,
 		.service = LITE_SVC_MMON,
 		.op = MMON_OP_FETCH,
 		.flags = LITE_CALL_IDEMPOTENT,
@@ -366,14 +384,14 @@ static void window_ask(struct window *window, struct pmon_space *space)
 	lite_call_submit(&window->call);
 }
 
-static void window_start(struct window *window, struct pmon_space *space)
+static void window_start(struct window *window)
 {
 	unsigned int i, runs;
 	bool ask;
 
 	pmon_count(prefetch_requests);
 	pmon_count_n(prefetch_issued, window->nr);
-	runs = window_sort(window, space);
+	runs = window_sort(window);
 	if (!window->nr) {
 		window_put(window);
 		return;
@@ -388,7 +406,7 @@ static void window_start(struct window *window, struct pmon_space *space)
 		lite_io_submit(&window->read[i].io);
 	/* The window is ours at least until this is sent. */
 	if (ask)
-		window_ask(window, space);
+		window_ask(window);
 }
 
 static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
@@ -406,7 +424,7 @@ static void carry_out(struct pmon_space *space, struct pmon_stride *stride,
 		covered = window_fill(window, space, plan);
 		fetched = window->nr;
 		if (fetched)
-			window_start(window, space);
+			window_start(window);
 		else
 			window_put(window);
 	} else {
@@ -453,7 +471,7 @@ static void fetch_group(struct pmon_space *space, struct pmon_near *near,
 	}
 	pmon_count_n(near_issued, nr);
 	if (nr)
-		window_start(window, space);
+		window_start(window);
 	else
 		window_put(window);
 	pmon_near_done(near, nr);
@@ -494,6 +512,7 @@ int pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct pmon_space *space = pmon_vma_space(vma);
+	struct pmon_region *region = pmon_region_of(space, vmf->pgoff);
 	pid_t pid = task_pid_nr(current);
 	struct pmon_threads *threads;
 	struct pmon_plan plan;
@@ -501,10 +520,7 @@ int pmon_prefetch(struct vm_fault *vmf, enum pmon_stride_event event)
 	int around = 0;
 
 	if (!READ_ONCE(enabled) || vma->vm_flags & VM_RAND_READ ||
-	    READ_ONCE(space->lost))
-		return 0;
-	/* The home does not know yet where what it stores belongs. */
-	if (READ_ONCE(space->changes.moves) || atomic_read(&space->clones))
+	    !region || !may_ask(region))
 		return 0;
 	threads = threads_of(space);
 	thread = threads ? thread_find(threads, pid) : NULL;

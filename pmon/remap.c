@@ -35,20 +35,20 @@ static bool rekey_line(struct pmon_space *space, pgoff_t from, pgoff_t to,
 }
 
 /*
- * pmon_remap_range - [@from, @from + @nr) becomes [@to, @to + @nr)
- *
- * The ranges do not overlap, the target is empty. Cannot fail. The stream is
+ * What a region has in [@from, @last] goes to @to, which becomes its. The stream is
  * held so that no page is flushed under its new address before the home can be
  * told of the move.
  */
-void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
-		      unsigned long nr)
+static void remap_piece(struct pmon_region *region, pgoff_t from, pgoff_t last,
+			pgoff_t to)
 {
-	unsigned long index = from, last = from + nr - 1;
+	struct pmon_space *space = region->space;
+	unsigned long index = from;
 	bool stored = false;
 	void *entry;
 
-	mutex_lock(&space->stream_lock);
+	mutex_lock(&region->stream_lock);
+	pmon_region_assign(region, to, to + (last - from));
 	while ((entry = xa_find(&space->lines, &index, last, XA_PRESENT))) {
 		pgoff_t target = to + (index - from);
 
@@ -63,11 +63,29 @@ void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
 		index++;
 		cond_resched();
 	}
+	pmon_changes_move(&region->changes, from, last, to, stored);
+	mutex_unlock(&region->stream_lock);
+	pmon_count(moves);
+}
+
+/*
+ * pmon_remap_range - [@from, @from + @nr) becomes [@to, @to + @nr)
+ *
+ * The ranges do not overlap, the target is empty. Cannot fail.
+ */
+void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,
+		      unsigned long nr)
+{
+	pgoff_t first = from, last = from + nr - 1, end;
+	struct pmon_region *region;
+
+	while (first <= last &&
+	       (region = pmon_region_next(space, &first, last, &end))) {
+		remap_piece(region, first, end, to + (first - from));
+		first = end + 1;
+	}
 	pmon_backing_copy(space, space, from, last, (long)(to - from));
 	pmon_wipe_copy(space, space, from, last, (long)(to - from));
-	pmon_changes_move(&space->changes, from, last, to, stored);
-	mutex_unlock(&space->stream_lock);
-	pmon_count(moves);
 }
 
 /*

@@ -86,15 +86,15 @@ struct pmon_copy pmon_share_copy(struct pmon_line *line, struct pmon_space *spac
 }
 
 /*
- * pmon_share_add - fork: @child gets the line of @parent too
+ * pmon_share_add - fork: the space of @child gets the line of @parent too
  *
- * The caller stores the line in @child->lines before it unlocks the page. If the
+ * The caller stores the line in that space's lines before it unlocks the page. If the
  * line is clean for @parent, its home's copy will be cloned for @child.
  * Context: page locked, mapped nowhere, nobody holds it; both mmap_locks held
  * for writing. Return: 0 or -ENOMEM.
  */
 int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
-		   struct pmon_space *child, pgoff_t index, gfp_t gfp)
+		   struct pmon_region *child, pgoff_t index, gfp_t gfp)
 {
 	struct pmon_share *share = &line->share;
 	bool clean = pmon_share_clean(line, parent);
@@ -103,7 +103,8 @@ int pmon_share_add(struct pmon_line *line, struct pmon_space *parent,
 		share = kmem_cache_alloc(share_cache, gfp);
 	if (!share)
 		return -ENOMEM;
-	share->space = child;
+	share->space = child->space;
+	share->region = child;
 	share->index = index;
 	share->sum = pmon_share_copy(line, parent).sum;
 	share->clean = clean;
@@ -136,6 +137,7 @@ static void share_inherit(struct pmon_line *line)
 	atomic_long_inc(&space->resident);
 	xa_lock_bh(&space->lines);
 	line->space = space;
+	line->region = heir->region;
 	xa_unlock_bh(&space->lines);
 	line->remote = heir->remote;
 	line->copy = pmon_copy_of(heir->sum);

@@ -158,13 +158,11 @@ static void space_free_work(struct work_struct *work)
 	struct pmon_space *space = container_of(to_rcu_work(work),
 						struct pmon_space, free_work);
 
-	pmon_stream_exit(space);
+	pmon_regions_free(space);
 	WARN_ON_ONCE(atomic_long_read(&space->resident));
 	xa_destroy(&space->lines);
-	pmon_grants_destroy(space);
 	pmon_backing_destroy(space);
 	mtree_destroy(&space->wiped);
-	pmon_changes_destroy(&space->changes);
 	kfree(space->threads);
 	pmon_budget_put(space->budget);
 	/* At once: it uses our file system, which module_put() lets go. */
@@ -192,6 +190,12 @@ void pmon_space_put(struct pmon_space *space)
 	kref_put(&space->ref, space_release);
 }
 
+/* pmon_asid_next - a number that no address space or region of the cluster has */
+u64 pmon_asid_next(void)
+{
+	return ((u64)lite_self() << 32) | (u32)atomic_inc_return(&next_asid);
+}
+
 static struct pmon_space *space_alloc(struct mm_struct *mm)
 {
 	struct pmon_space *space = kzalloc(sizeof(*space), GFP_KERNEL);
@@ -200,30 +204,27 @@ static struct pmon_space *space_alloc(struct mm_struct *mm)
 		return NULL;
 	kref_init(&space->ref);
 	space->mm = mm;
-	space->asid = ((u64)lite_self() << 32) | (u32)atomic_inc_return(&next_asid);
+	space->asid = pmon_asid_next();
 	space->pid = task_tgid_nr(current);
 	get_task_comm(space->comm, current);
 	xa_init_flags(&space->lines, XA_FLAGS_LOCK_BH);
-	pmon_grants_init(space);
+	xa_init(&space->regions);
+	mt_init_flags(&space->moved, PMON_TREE_FLAGS);
 	mt_init_flags(&space->backing, PMON_TREE_FLAGS);
 	INIT_LIST_HEAD(&space->backings);
 	mt_init_flags(&space->wiped, PMON_TREE_FLAGS);
-	pmon_changes_init(&space->changes);
-	mutex_init(&space->stream_lock);
 	INIT_RCU_WORK(&space->free_work, space_free_work);
 	return space;
 }
 
 /*
  * pmon_space_create - begin to manage an mm
- * @parent: fork: the new space has the same home; else NULL
  *
  * Context: mmap_lock of @mm held for writing.
  * Return: space (referenced by the mm until pmon_space_end()) or ERR_PTR.
  */
 struct pmon_space *pmon_space_create(struct mm_struct *mm,
-				     struct pmon_budget *budget,
-				     struct pmon_space *parent)
+				     struct pmon_budget *budget)
 {
 	struct pmon_space *space = space_alloc(mm);
 
@@ -235,15 +236,6 @@ struct pmon_space *pmon_space_create(struct mm_struct *mm,
 	if (IS_ERR(space->file)) {
 		void *err = ERR_CAST(space->file);
 
-		kfree(space);
-		return err;
-	}
-	if (parent && parent->home)
-		space->home = lite_peer_get(lite_peer_node(parent->home));
-	if (IS_ERR(space->home)) {
-		void *err = ERR_CAST(space->home);
-
-		fput(space->file);
 		kfree(space);
 		return err;
 	}
@@ -271,52 +263,8 @@ void pmon_space_end(struct pmon_space *space)
 	spin_unlock(&spaces_lock);
 	/* The stored pages go with the space: the home frees them. */
 	pmon_discard_lines(space);
-	pmon_clone_cancel(space);
-	pmon_clone_parent_ends(space);
+	pmon_regions_end(space);
 	pmon_space_put(space);
-}
-
-/*
- * pmon_space_lose - the home is gone and with it every page stored there
- *
- * Later faults on such pages end in SIGBUS; nothing else changes. Context: any.
- */
-void pmon_space_lose(struct pmon_space *space)
-{
-	if (xchg(&space->lost, true))
-		return;
-	pmon_count(spaces_lost);
-	if (space->home) {
-		__be32 addr = cpu_to_be32(lite_peer_node(space->home));
-
-		pr_err("%s[%d]: memory host %pI4 is lost, and with it the pages of address space %llx there\n",
-		       space->comm, space->pid, &addr, space->asid);
-	}
-	wake_up_all(&space->budget->free_wait);
-}
-
-struct lose_home {
-	u32 node;
-};
-
-static int lose_if_home(struct pmon_space *space, void *arg)
-{
-	struct lose_home *lose = arg;
-	struct lite_peer *home = pmon_space_home(space);
-
-	/* A space that never sent anything has lost nothing. */
-	if (home && lite_peer_node(home) == lose->node &&
-	    (READ_ONCE(space->attached) || atomic_read(&space->clones)))
-		pmon_space_lose(space);
-	return 0;
-}
-
-/* pmon_spaces_lose_home - a memory host died, restarted or left */
-void pmon_spaces_lose_home(u32 node)
-{
-	struct lose_home lose = { .node = node };
-
-	pmon_spaces_for_each(lose_if_home, &lose);
 }
 
 int pmon_space_init(void)

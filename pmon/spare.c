@@ -2,7 +2,7 @@
 /*
  * Spare frames at the home: pages stored there for the first time without asking.
  *
- * The home sets frames of the space's chunks aside (struct mmon_adopt in
+ * The home sets frames of the region's chunks aside (struct mmon_adopt in
  * mmon_wire.h). The evictor writes a page that has no place of its own there into one,
  * and the home is told later, of up to 64 pages at once. Until then the page is at
  * its location as far as we are concerned, and nowhere as far as the home is.
@@ -55,7 +55,7 @@ static_assert(sizeof_field(struct pmon_spares, body) <= LITE_BODY_MAX);
 static_assert(sizeof_field(struct pmon_spares, reply_space) <= LITE_BODY_MAX);
 
 /* The answer, from another host: what does not fit together is not used. */
-static void list_read(struct pmon_space *space, struct pmon_spares *spares,
+static void list_read(struct pmon_region *region, struct pmon_spares *spares,
 		      unsigned int len)
 {
 	const struct mmon_spares *reply = &spares->reply;
@@ -71,7 +71,7 @@ static void list_read(struct pmon_space *space, struct pmon_spares *spares,
 	    len != sizeof(*reply) + grants * sizeof(reply->grant[0]))
 		return;
 	for (i = 0; i < grants; i++)
-		pmon_grant_set(space, &reply->grant[i]);
+		pmon_grant_set(region, &reply->grant[i]);
 	for (i = 0; i < nr; i++) {
 		location = le32_to_cpu(reply->location[i]);
 		if (location && !(location >> PMON_LOCATION_BITS))
@@ -90,62 +90,62 @@ static u32 body_len(const struct pmon_spares *spares)
 	return offsetof(typeof(spares->body), page[spares->untold]);
 }
 
-static void told(struct pmon_space *space, struct pmon_spares *spares, int len)
+static void told(struct pmon_region *region, struct pmon_spares *spares, int len)
 {
 	pmon_count(adoptions);
 	pmon_count_n(adopted_pages, spares->untold);
 	spin_lock(&spares->lock);
 	spares->untold = 0;
 	spin_unlock(&spares->lock);
-	list_read(space, spares, len);
+	list_read(region, spares, len);
 }
 
 /*
  * pmon_spares_tell - the home hears of all pages that lie in spare frames
  *
- * Context: process, stream_lock held. Return: 0 or negative errno: the space is lost.
+ * Context: process, stream_lock held. Return: 0 or negative errno: the region is lost.
  */
-int pmon_spares_tell(struct pmon_space *space)
+int pmon_spares_tell(struct pmon_region *region)
 {
-	struct pmon_spares *spares = space->spares;
+	struct pmon_spares *spares = region->spares;
 	int ret;
 
-	lockdep_assert_held(&space->stream_lock);
+	lockdep_assert_held(&region->stream_lock);
 	if (!spares || !spares->untold)
 		return 0;
 	body_fill(spares);
-	ret = pmon_stream_call_retry(space, MMON_OP_ADOPT, &spares->body,
+	ret = pmon_stream_call_retry(region, MMON_OP_ADOPT, &spares->body,
 				     body_len(spares), &spares->reply,
 				     sizeof(spares->reply_space));
 	if (ret < 0)
 		return ret;
-	told(space, spares, ret);
+	told(region, spares, ret);
 	return 0;
 }
 
 /* Tells of what there is and asks for more; what there is not goes by request. */
-static void ask(struct pmon_space *space, struct pmon_spares *spares)
+static void ask(struct pmon_region *region, struct pmon_spares *spares)
 {
 	int ret;
 
 	if (spares->untold) {
-		if (pmon_spares_tell(space))
+		if (pmon_spares_tell(region))
 			return;
 	} else {
 		body_fill(spares);
-		ret = pmon_stream_call(space, MMON_OP_ADOPT, &spares->body,
+		ret = pmon_stream_call(region, MMON_OP_ADOPT, &spares->body,
 				       body_len(spares), NULL, 0, &spares->reply,
 				       sizeof(spares->reply_space));
 		if (ret >= 0)
-			told(space, spares, ret);
+			told(region, spares, ret);
 	}
 	if (!spares->nr)
 		spares->wait = ASK_AGAIN;
 }
 
-static struct pmon_spares *spares_of(struct pmon_space *space)
+static struct pmon_spares *spares_of(struct pmon_region *region)
 {
-	struct pmon_spares *spares = space->spares;
+	struct pmon_spares *spares = region->spares;
 
 	if (spares)
 		return spares;
@@ -155,7 +155,7 @@ static struct pmon_spares *spares_of(struct pmon_space *space)
 		return NULL;
 	spin_lock_init(&spares->lock);
 	/* Pairs with pmon_spare_untold(): the lock can be taken. */
-	smp_store_release(&space->spares, spares);
+	smp_store_release(&region->spares, spares);
 	return spares;
 }
 
@@ -165,33 +165,33 @@ static struct pmon_spares *spares_of(struct pmon_space *space)
  * Context: process, stream_lock held, the pages locked; may ask the home.
  * Return: whether pmon_spare_take() may be called, until stream_lock is dropped.
  */
-bool pmon_spares_prepare(struct pmon_space *space, unsigned int wanted)
+bool pmon_spares_prepare(struct pmon_region *region, unsigned int wanted)
 {
 	struct pmon_spares *spares;
 
-	lockdep_assert_held(&space->stream_lock);
+	lockdep_assert_held(&region->stream_lock);
 	if (!wanted)
 		return false;
-	spares = spares_of(space);
+	spares = spares_of(region);
 	if (!spares || spares->tainted)
 		return false;
 	if (spares->nr - spares->next < wanted && spares->wait) {
 		spares->wait -= min(spares->wait, wanted);
 		return false;
 	}
-	if (!pmon_changes_told(&space->changes) && pmon_stream_sync(space))
+	if (!pmon_changes_told(&region->changes) && pmon_stream_sync(region))
 		return false;
 	if (spares->nr - spares->next < wanted)
-		ask(space, spares);
-	return !space->lost;
+		ask(region, spares);
+	return !region->lost;
 }
 
 /* pmon_spare_take - location of a spare frame, or 0: there is none left */
-u32 pmon_spare_take(struct pmon_space *space)
+u32 pmon_spare_take(struct pmon_region *region)
 {
-	struct pmon_spares *spares = space->spares;
+	struct pmon_spares *spares = region->spares;
 
-	lockdep_assert_held(&space->stream_lock);
+	lockdep_assert_held(&region->stream_lock);
 	return spares->next < spares->nr ? spares->location[spares->next++] : 0;
 }
 
@@ -201,11 +201,11 @@ u32 pmon_spare_take(struct pmon_space *space)
  * Its line is not detached, so that what is logged from now on is younger. The entry
  * that names @location must not be seen before. Context: stream_lock held.
  */
-void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location)
+void pmon_spare_filled(struct pmon_region *region, pgoff_t index, u32 location)
 {
-	struct pmon_spares *spares = space->spares;
+	struct pmon_spares *spares = region->spares;
 
-	lockdep_assert_held(&space->stream_lock);
+	lockdep_assert_held(&region->stream_lock);
 	/* Each is one of the last answer's, which were no more than these. */
 	if (WARN_ON_ONCE(spares->untold == MMON_SPARES_MAX))
 		return;
@@ -221,9 +221,9 @@ void pmon_spare_filled(struct pmon_space *space, pgoff_t index, u32 location)
  * pmon_spare_untold - does the page at @index lie in a spare frame, unknown to the home?
  * Context: process.
  */
-bool pmon_spare_untold(struct pmon_space *space, pgoff_t index)
+bool pmon_spare_untold(struct pmon_region *region, pgoff_t index)
 {
-	struct pmon_spares *spares = smp_load_acquire(&space->spares);
+	struct pmon_spares *spares = smp_load_acquire(&region->spares);
 	unsigned int i;
 	bool found = false;
 
@@ -238,19 +238,19 @@ bool pmon_spare_untold(struct pmon_space *space, pgoff_t index)
 }
 
 /* pmon_spares_failed - a write into one failed. Context: stream_lock held. */
-void pmon_spares_failed(struct pmon_space *space)
+void pmon_spares_failed(struct pmon_region *region)
 {
-	lockdep_assert_held(&space->stream_lock);
-	space->spares->tainted = true;
+	lockdep_assert_held(&region->stream_lock);
+	region->spares->tainted = true;
 }
 
 /*
  * pmon_spares_settled - a flush was answered: writes that failed before are over
  * Context: stream_lock held.
  */
-void pmon_spares_settled(struct pmon_space *space)
+void pmon_spares_settled(struct pmon_region *region)
 {
-	lockdep_assert_held(&space->stream_lock);
-	if (space->spares)
-		space->spares->tainted = false;
+	lockdep_assert_held(&region->stream_lock);
+	if (region->spares)
+		region->spares->tainted = false;
 }

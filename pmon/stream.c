@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ordered stream of changes from an address space to its home.
+ * The ordered stream of changes from a region to its home.
  *
- * At most one changing request of a space is under way, numbered from 1, so
+ * At most one changing request of a region is under way, numbered from 1, so
  * that the home can tell a repeat from news (mmon_wire.h). stream_lock is held
  * from the moment the number is taken until the answer is there: it is the one
  * lock of pmon that is held across an RPC, and nobody who must not wait for the
@@ -32,16 +32,16 @@ struct maps_message {
 static_assert(sizeof(struct maps_message) <= LITE_BODY_MAX);
 
 /*
- * pmon_stream_home - choose a home unless the space has one
+ * pmon_stream_home - choose a home unless the region has one
  * Context: stream_lock held. Return: 0; -EHOSTDOWN: no memory host has joined.
  */
-int pmon_stream_home(struct pmon_space *space)
+int pmon_stream_home(struct pmon_region *region)
 {
 	struct lite_peer *home;
 	u32 node;
 
-	lockdep_assert_held(&space->stream_lock);
-	if (space->home)
+	lockdep_assert_held(&region->stream_lock);
+	if (region->home)
 		return 0;
 	node = pmon_hosts_choose();
 	if (!node)
@@ -49,16 +49,16 @@ int pmon_stream_home(struct pmon_space *space)
 	home = lite_peer_get(node);
 	if (IS_ERR(home))
 		return PTR_ERR(home);
-	/* Pairs with the lockless reads in pmon_space_home users. */
-	smp_store_release(&space->home, home);
+	/* Pairs with the lockless reads in pmon_region_home users. */
+	smp_store_release(&region->home, home);
 	return 0;
 }
 
 /*
  * Answers after which nothing stored at the home can be counted on: it is down,
- * does not know the space, or has no mmon any more.
+ * does not know the region, or has no mmon any more.
  */
-static bool is_loss(const struct pmon_space *space, int err)
+static bool is_loss(const struct pmon_region *region, int err)
 {
 	switch (err) {
 	case -EHOSTDOWN:
@@ -68,7 +68,7 @@ static bool is_loss(const struct pmon_space *space, int err)
 	case -EPROTO:
 		return true;
 	case -EPROTONOSUPPORT:
-		return space->attached;
+		return region->attached;
 	default:
 		return false;
 	}
@@ -81,16 +81,16 @@ static bool is_loss(const struct pmon_space *space, int err)
  * @reply: for up to @reply_size bytes of the answer's body
  *
  * Context: process, stream_lock held. Return: length of the answer's body or
- * negative errno; an error that means that the home has lost the space marks the
- * space lost.
+ * negative errno; an error that means that the home has lost the region marks the
+ * region lost.
  */
-int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
+int pmon_stream_call(struct pmon_region *region, u8 op, void *body, u32 len,
 		     const struct lite_sge *payload, u32 nr_payload,
 		     void *reply, u32 reply_size)
 {
 	struct stream_head *head = body;
 	struct lite_call call = {
-		.peer = space->home,
+		.peer = region->home,
 		.service = LITE_SVC_MMON,
 		.op = op,
 		.flags = LITE_CALL_IDEMPOTENT,
@@ -101,20 +101,20 @@ int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
 	};
 	int ret;
 
-	lockdep_assert_held(&space->stream_lock);
-	if (space->lost)
+	lockdep_assert_held(&region->stream_lock);
+	if (region->lost)
 		return -EHOSTDOWN;
-	head->asid = cpu_to_le64(space->asid);
-	head->seq = cpu_to_le64(space->seq + 1);
+	head->asid = cpu_to_le64(region->asid);
+	head->seq = cpu_to_le64(region->seq + 1);
 	ret = lite_call_sync(&call, reply, reply_size);
-	trace_pmon_stream(space, op, space->seq + 1, ret);
+	trace_pmon_stream(region, op, region->seq + 1, ret);
 	if (ret >= 0) {
-		space->seq++;
-		space->attached = true;
+		region->seq++;
+		region->attached = true;
 		return ret;
 	}
-	if (is_loss(space, ret))
-		pmon_space_lose(space);
+	if (is_loss(region, ret))
+		pmon_region_lose(region);
 	return ret;
 }
 
@@ -122,35 +122,35 @@ int pmon_stream_call(struct pmon_space *space, u8 op, void *body, u32 len,
  * pmon_stream_call_retry - the same, for what has been taken out of the log
  *
  * A home that refuses for now is asked again, and one that goes on refusing is
- * out of step: the space is lost then. Return: length of the answer's body or
+ * out of step: the region is lost then. Return: length of the answer's body or
  * negative errno.
  */
-int pmon_stream_call_retry(struct pmon_space *space, u8 op, void *body, u32 len,
+int pmon_stream_call_retry(struct pmon_region *region, u8 op, void *body, u32 len,
 			   void *reply, u32 reply_size)
 {
 	int ret, tries;
 
 	for (tries = 0; tries < RETRY_MAX; tries++) {
-		ret = pmon_stream_call(space, op, body, len, NULL, 0, reply,
+		ret = pmon_stream_call(region, op, body, len, NULL, 0, reply,
 				       reply_size);
 		if (ret >= 0)
 			return ret;
-		if (space->lost)
+		if (region->lost)
 			break;
 		msleep(RETRY_MS);
 	}
-	pmon_space_lose(space);
+	pmon_region_lose(region);
 	return ret;
 }
 
-static int sync_changes(struct pmon_space *space, struct maps_message *message,
+static int sync_changes(struct pmon_region *region, struct maps_message *message,
 			int nr)
 {
 	int ret;
 
 	message->head.nr = cpu_to_le32(nr);
 	message->head.reserved = 0;
-	ret = pmon_stream_call_retry(space, MMON_OP_MAPS, message,
+	ret = pmon_stream_call_retry(region, MMON_OP_MAPS, message,
 				     offsetof(struct maps_message, change[nr]),
 				     NULL, 0);
 	if (ret < 0)
@@ -160,19 +160,19 @@ static int sync_changes(struct pmon_space *space, struct maps_message *message,
 }
 
 /* What is in the log, then what is pending. */
-static int sync_log(struct pmon_space *space)
+static int sync_log(struct pmon_region *region)
 {
-	struct maps_message *message = (struct maps_message *)space->message;
+	struct maps_message *message = (struct maps_message *)region->message;
 	struct pmon_clone clone;
 	int ret = 0, nr;
 
 	do {
-		nr = pmon_changes_take(&space->changes, message->change,
+		nr = pmon_changes_take(&region->changes, message->change,
 				       MMON_MAPS_MAX, &clone);
 		if (clone.child)
-			ret = pmon_clone_deliver(space, &clone);
+			ret = pmon_clone_deliver(region, &clone);
 		else if (nr)
-			ret = sync_changes(space, message, nr);
+			ret = sync_changes(region, message, nr);
 	} while (!ret && (nr || clone.child));
 	return ret;
 }
@@ -181,25 +181,25 @@ static int sync_log(struct pmon_space *space)
  * pmon_stream_sync - tell the home everything it has not been told
  *
  * Context: process, stream_lock held; pmon_clone_settle() has been called.
- * Return: 0, or a negative errno: then the space is lost, unless it has no home.
+ * Return: 0, or a negative errno: then the region is lost, unless it has no home.
  */
-int pmon_stream_sync(struct pmon_space *space)
+int pmon_stream_sync(struct pmon_region *region)
 {
 	int ret;
 
-	lockdep_assert_held(&space->stream_lock);
-	ret = pmon_stream_home(space);
+	lockdep_assert_held(&region->stream_lock);
+	ret = pmon_stream_home(region);
 	if (ret)
 		return ret;
-	if (!space->message)
-		space->message = kzalloc(sizeof(struct maps_message),
+	if (!region->message)
+		region->message = kzalloc(sizeof(struct maps_message),
 					 GFP_KERNEL | __GFP_NOFAIL);
 	/* Older than the log: spare.c. */
-	ret = pmon_spares_tell(space);
+	ret = pmon_spares_tell(region);
 	if (!ret)
-		ret = sync_log(space);
+		ret = sync_log(region);
 	if (ret)
-		pmon_clone_fail(space);
+		pmon_clone_fail(region);
 	return ret;
 }
 
@@ -209,7 +209,7 @@ int pmon_stream_sync(struct pmon_space *space)
 struct sync {
 	struct kref ref;
 	struct work_struct work;
-	struct pmon_space *space;
+	struct pmon_region *region;
 	struct completion done;
 };
 
@@ -221,14 +221,14 @@ static void sync_release(struct kref *ref)
 static void sync_work(struct work_struct *work)
 {
 	struct sync *sync = container_of(work, struct sync, work);
-	struct pmon_space *space = sync->space;
+	struct pmon_region *region = sync->region;
 
-	if (!pmon_clone_settle(space, false)) {
-		mutex_lock(&space->stream_lock);
-		pmon_stream_sync(space);
-		mutex_unlock(&space->stream_lock);
+	if (!pmon_clone_settle(region, false)) {
+		mutex_lock(&region->stream_lock);
+		pmon_stream_sync(region);
+		mutex_unlock(&region->stream_lock);
 	}
-	pmon_space_put(space);
+	pmon_region_put(region);
 	complete(&sync->done);
 	kref_put(&sync->ref, sync_release);
 }
@@ -237,10 +237,10 @@ static void sync_work(struct work_struct *work)
  * pmon_stream_sync_killable - have the home told, and wait for that
  *
  * An RPC cannot be interrupted: a work item sends it, so that who waits can be killed.
- * Context: process, no lock held but perhaps mmap_lock; @space referenced.
+ * Context: process, no lock held but perhaps mmap_lock; @region referenced.
  * Return: 0: it was tried; -EINTR: killed; -ENOMEM.
  */
-int pmon_stream_sync_killable(struct pmon_space *space)
+int pmon_stream_sync_killable(struct pmon_region *region)
 {
 	struct sync *sync = kmalloc(sizeof(*sync), GFP_KERNEL);
 	int ret;
@@ -251,8 +251,8 @@ int pmon_stream_sync_killable(struct pmon_space *space)
 	kref_get(&sync->ref);
 	INIT_WORK(&sync->work, sync_work);
 	init_completion(&sync->done);
-	sync->space = space;
-	pmon_space_get(space);
+	sync->region = region;
+	pmon_region_get(region);
 	queue_work(pmon_wq, &sync->work);
 	ret = wait_for_completion_killable(&sync->done) ? -EINTR : 0;
 	kref_put(&sync->ref, sync_release);
@@ -262,11 +262,11 @@ int pmon_stream_sync_killable(struct pmon_space *space)
 /* pmon_stream_exit - the address space is gone; the home frees its pages.
  * Context: process; no other user of the space is left.
  */
-void pmon_stream_exit(struct pmon_space *space)
+void pmon_stream_exit(struct pmon_region *region)
 {
-	struct mmon_exit exit = { .asid = cpu_to_le64(space->asid) };
+	struct mmon_exit exit = { .asid = cpu_to_le64(region->asid) };
 	struct lite_call call = {
-		.peer = space->home,
+		.peer = region->home,
 		.service = LITE_SVC_MMON,
 		.op = MMON_OP_EXIT,
 		.flags = LITE_CALL_IDEMPOTENT,
@@ -274,12 +274,12 @@ void pmon_stream_exit(struct pmon_space *space)
 		.req_len = sizeof(exit),
 	};
 
-	pmon_clone_end(space);
-	/* A home that is down forgets the space by itself when it is back. */
-	if (space->attached)
+	pmon_clone_end(region);
+	/* A home that is down forgets the region by itself when it is back. */
+	if (region->attached)
 		lite_call_sync(&call, NULL, 0);
-	kfree(space->message);
-	kfree(space->spares);
-	if (space->home)
-		lite_peer_put(space->home);
+	kfree(region->message);
+	kfree(region->spares);
+	if (region->home)
+		lite_peer_put(region->home);
 }

@@ -58,22 +58,22 @@ TRACE_EVENT(pmon_fetch,
 );
 
 TRACE_EVENT(pmon_flush,
-	TP_PROTO(struct pmon_space *space, unsigned int pages),
-	TP_ARGS(space, pages),
+	TP_PROTO(struct pmon_region *region, unsigned int pages),
+	TP_ARGS(region, pages),
 	TP_STRUCT__entry(
 		__field(u64, asid)
 		__field(unsigned int, pages)
 	),
 	TP_fast_assign(
-		__entry->asid = space->asid;
+		__entry->asid = region->asid;
 		__entry->pages = pages;
 	),
 	TP_printk("asid=%llx pages=%u", __entry->asid, __entry->pages)
 );
 
 TRACE_EVENT(pmon_stream,
-	TP_PROTO(struct pmon_space *space, u8 op, u64 seq, int status),
-	TP_ARGS(space, op, seq, status),
+	TP_PROTO(struct pmon_region *region, u8 op, u64 seq, int status),
+	TP_ARGS(region, op, seq, status),
 	TP_STRUCT__entry(
 		__field(u64, asid)
 		__field(u64, seq)
@@ -81,7 +81,7 @@ TRACE_EVENT(pmon_stream,
 		__field(u8, op)
 	),
 	TP_fast_assign(
-		__entry->asid = space->asid;
+		__entry->asid = region->asid;
 		__entry->seq = seq;
 		__entry->status = status;
 		__entry->op = op;
