@@ -23,7 +23,7 @@ KINDS = {
 def one_host():
     # Small vRegions: forks, moves and windows across them are what is random here.
     with Cluster(all_in_one=True, smp=2, excache_mb=16, memory_mb=64,
-                 module_params={"pmon": {"region_mb": 2}}) as cluster:
+                 pmon_params={"region_mb": 2}) as cluster:
         yield cluster.processors[0]
 
 
