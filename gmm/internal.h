@@ -6,8 +6,12 @@
  * per lease. It stores nothing: after a restart the table is complete again
  * once every host has reported.
  *
- * members.c is the table and nothing else: no locks of its own, no clock; it
- * compiles in userspace as well (tests/unit). serve.c owns the lock.
+ * It says where address spaces shall be (placement.c), and forgets it: who asked
+ * knows, and the hosts report what they hold.
+ *
+ * members.c is the table and placement.c the choice, and nothing else: no locks
+ * of their own, no clock; they compile in userspace as well (tests/unit). serve.c
+ * owns the lock.
  */
 #ifndef GMM_INTERNAL_H
 #define GMM_INTERNAL_H
@@ -24,20 +28,50 @@
  * struct gmm_member - one host with a valid lease
  * @node: as proved by the cluster key, never as written in a message
  * @last_ms: when it reported last
+ * @draining: nothing is placed there
+ * @load: requests per second, the last ones count most
+ * @load_ms, @load_requests: what the next figure is counted from
+ * @placed, @placed_replicas: address spaces that were placed there and are not
+ *	in @regions and @replicas yet
  */
 struct gmm_member {
 	u64 incarnation;
 	u64 capacity;
 	u64 free;
+	u64 log_capacity;
+	u64 log_free;
 	u64 last_ms;
+	u64 load_ms;
+	u64 load_requests;
 	u32 node;
 	u32 services;
+	u32 regions;
+	u32 replicas;
+	u32 load;
+	u32 placed;
+	u32 placed_replicas;
+	bool draining;
+};
+
+/** enum gmm_policy - which host a new address space goes to */
+enum gmm_policy {
+	GMM_MOST_FREE,		/* most free frames */
+	GMM_LEAST_LOAD,		/* fewest requests per second */
+	GMM_ROUND_ROBIN,	/* one after the other, in the order of addresses */
+	GMM_NR_POLICIES,
 };
 
 /**
  * struct gmm_members - all of them, in no order
  * @lease_ms: a member that has not reported for so long is gone
+ * @start_ms: when this manager started
+ * @first_epoch: of this manager's life
+ * @epoch: of the last placement
+ * @policy: in force
+ * @turn: where the last primary and the last replica were placed
  * @joins, @reports, @expired, @left, @refused: how often, since load
+ * @placements, @placed_fewer, @unplaced: answers, those with fewer hosts than
+ *	wanted, and those without any
  *
  * The caller serialises all access.
  */
@@ -45,14 +79,22 @@ struct gmm_members {
 	u32 lease_ms;
 	u32 nr;
 	struct gmm_member member[GMM_HOSTS_MAX];
+	u64 start_ms;
+	u64 first_epoch;
+	u64 epoch;
+	enum gmm_policy policy;
+	u32 turn[2];
 	u64 joins;
 	u64 reports;
 	u64 expired;
 	u64 left;
 	u64 refused;
+	u64 placements;
+	u64 placed_fewer;
+	u64 unplaced;
 };
 
-#define GMM_COUNTERS	6
+#define GMM_COUNTERS	10
 #define GMM_ANSWER_MAX	(sizeof(struct gmm_hosts) + \
 			 GMM_HOSTS_MAX * sizeof(struct gmm_host))
 
@@ -60,17 +102,25 @@ struct gmm_members {
 enum gmm_news {
 	GMM_NOTHING,
 	GMM_JOINED,
-	GMM_REJOINED,	/* as another incarnation */
+	GMM_JOINED_DRAINING,	/* and said so itself */
+	GMM_REJOINED,		/* as another incarnation */
 	GMM_LEFT,
+	GMM_DRAINING,
+	GMM_DRAINED,		/* or no longer to be */
 };
 
 /* members.c */
-void gmm_members_init(struct gmm_members *members, u32 lease_ms);
+void gmm_members_init(struct gmm_members *members, u32 lease_ms, u64 now_ms,
+		      u64 now_s);
+struct gmm_member *gmm_members_find(struct gmm_members *members, u32 node);
 int gmm_members_report(struct gmm_members *members,
 		       const struct lite_request *req, u64 now_ms,
 		       enum gmm_news *news);
 int gmm_members_leave(struct gmm_members *members,
 		      const struct lite_request *req, enum gmm_news *news);
+int gmm_members_drain(struct gmm_members *members,
+		      const struct lite_request *req, u32 *node,
+		      enum gmm_news *news);
 bool gmm_members_remove(struct gmm_members *members, u32 node);
 bool gmm_members_expire(struct gmm_members *members, u64 now_ms, u32 *node);
 u32 gmm_members_list(const struct gmm_members *members, u64 now_ms,
@@ -78,10 +128,18 @@ u32 gmm_members_list(const struct gmm_members *members, u64 now_ms,
 int gmm_counters_read(const struct gmm_members *members,
 		      struct lite_counter *table);
 
+/* placement.c */
+int gmm_place(struct gmm_members *members, const struct lite_request *req,
+	      u64 now_ms, struct gmm_placed *placed);
+int gmm_policy_find(const char *name);
+const char *gmm_policy_name(enum gmm_policy policy);
+
 /* serve.c */
-int gmm_serve_start(u32 lease_ms);
+int gmm_serve_start(u32 lease_ms, enum gmm_policy policy);
 void gmm_serve_stop(void);
 int gmm_serve_counters(struct lite_counter *table);
+int gmm_serve_set_policy(const char *name);
+const char *gmm_serve_policy(void);
 
 /* netlink.c */
 int gmm_netlink_start(void);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Generic netlink family "gmm": counters, to be read.
+ * Generic netlink family "gmm": counters, and the policy of placement.
  */
+#include <linux/capability.h>
 #include <linux/module.h>
 #include <net/genetlink.h>
 
@@ -10,8 +11,12 @@
 
 static struct genl_family family;
 
-/* The command takes no attribute: each one is refused. */
+/* To read takes no attribute: each one is refused. */
 static const struct nla_policy no_attributes[SK_ATTR_MAX + 1];
+
+static const struct nla_policy set_attributes[SK_ATTR_MAX + 1] = {
+	[SK_ATTR_POLICY] = { .type = NLA_NUL_STRING, .len = 15 },
+};
 
 static int get_counters(struct sk_buff *skb, struct genl_info *info)
 {
@@ -25,6 +30,8 @@ static int get_counters(struct sk_buff *skb, struct genl_info *info)
 	head = genlmsg_put_reply(msg, info, &family, 0, SK_CMD_GET_COUNTERS);
 	if (head)
 		err = lite_nl_put_counters(msg, table, gmm_serve_counters(table));
+	if (!err)
+		err = nla_put_string(msg, SK_ATTR_POLICY, gmm_serve_policy());
 	if (err) {
 		NL_SET_ERR_MSG(info->extack, "the counters do not fit a message");
 		nlmsg_free(msg);
@@ -34,11 +41,37 @@ static int get_counters(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(msg, info);
 }
 
+static int change_settings(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *name = info->attrs[SK_ATTR_POLICY];
+
+	if (!netlink_capable(skb, CAP_SYS_ADMIN)) {
+		NL_SET_ERR_MSG(info->extack, "settings need CAP_SYS_ADMIN");
+		return -EPERM;
+	}
+	if (!name) {
+		NL_SET_ERR_MSG(info->extack, "nothing to set");
+		return -EINVAL;
+	}
+	if (gmm_serve_set_policy(nla_data(name))) {
+		NL_SET_ERR_MSG_ATTR(info->extack, name,
+				    "unknown placement: there are most-free, least-load and round-robin");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static const struct genl_ops ops[] = {
 	{
 		.cmd = SK_CMD_GET_COUNTERS,
 		.doit = get_counters,
 		.policy = no_attributes,
+		.maxattr = SK_ATTR_MAX,
+	},
+	{
+		.cmd = SK_CMD_SET,
+		.doit = change_settings,
+		.policy = set_attributes,
 		.maxattr = SK_ATTR_MAX,
 	},
 };

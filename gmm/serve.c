@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Between lite_rpc and members.c: requests in, answers out, and the clock.
+ * Between lite_rpc and the table: requests in, answers out, and the clock.
  *
  * One mutex serialises everything: hosts report every second or so. All of it
  * runs in process context.
@@ -40,22 +40,41 @@ static void expire(struct work_struct *work)
 
 static void tell(u32 node, enum gmm_news news)
 {
-	if (news == GMM_JOINED)
-		pr_info("%pI4h joined\n", &node);
-	else if (news == GMM_REJOINED)
-		pr_info("%pI4h restarted and joined again\n", &node);
-	else if (news == GMM_LEFT)
-		pr_info("%pI4h left\n", &node);
+	static const char * const text[] = {
+		[GMM_JOINED]		= "joined",
+		[GMM_JOINED_DRAINING]	= "joined, and is to be drained as before",
+		[GMM_REJOINED]		= "restarted and joined again",
+		[GMM_LEFT]		= "left",
+		[GMM_DRAINING]		= "is to be drained: nothing is placed there any more",
+		[GMM_DRAINED]		= "is no longer to be drained",
+	};
+
+	if (news != GMM_NOTHING)
+		pr_info("%pI4h %s\n", &node, text[news]);
+}
+
+static const char *refusal_text(int err)
+{
+	switch (err) {
+	case -ENOSPC:
+		return "too many hosts";
+	case -ENOMEM:
+		return "no kernel memory";
+	case -EOPNOTSUPP:
+		return "unknown operation";
+	case -ENOENT:
+		return "no such host";
+	case -ENODEV:
+		return "the host runs no mmon";
+	default:
+		return "malformed";
+	}
 }
 
 static void refuse(struct lite_request *req, int err)
 {
 	pr_warn_ratelimited("%pI4h: request %u refused: %s (%d)\n", &req->node,
-			    req->op,
-			    err == -ENOSPC ? "too many hosts" :
-			    err == -ENOMEM ? "no kernel memory" :
-			    err == -EOPNOTSUPP ? "unknown operation" :
-			    "malformed", err);
+			    req->op, refusal_text(err), err);
 	lite_reply(req, err, NULL, 0);
 }
 
@@ -100,6 +119,54 @@ static void leave(struct lite_request *req)
 		lite_reply(req, 0, NULL, 0);
 }
 
+/* Whose placement fails is told why here, as to be seen by who adds hosts. */
+static void tell_placement(const struct lite_request *req, int err,
+			   const struct gmm_placed *placed)
+{
+	const struct gmm_place *place = req->body;
+
+	if (err == -EHOSTDOWN)
+		pr_warn_ratelimited("%pI4h: no memory host for address space %#llx: all are full, draining or to be avoided\n",
+				    &req->node, le64_to_cpu(place->asid));
+	else if (!err && le32_to_cpu(placed->nr) < le32_to_cpu(place->copies))
+		pr_warn_ratelimited("%pI4h: address space %#llx: %u of %u memory hosts\n",
+				    &req->node, le64_to_cpu(place->asid),
+				    le32_to_cpu(placed->nr),
+				    le32_to_cpu(place->copies));
+}
+
+static void place(struct lite_request *req)
+{
+	struct gmm_placed placed;
+	int err;
+
+	mutex_lock(&lock);
+	err = gmm_place(&members, req, now_ms(), &placed);
+	mutex_unlock(&lock);
+	if (err == -EBADMSG) {
+		refuse(req, err);
+		return;
+	}
+	tell_placement(req, err, &placed);
+	lite_reply(req, err, err ? NULL : &placed, err ? 0 : sizeof(placed));
+}
+
+static void drain(struct lite_request *req)
+{
+	enum gmm_news news;
+	u32 node;
+	int err;
+
+	mutex_lock(&lock);
+	err = gmm_members_drain(&members, req, &node, &news);
+	mutex_unlock(&lock);
+	tell(node, news);
+	if (err)
+		refuse(req, err);
+	else
+		lite_reply(req, 0, NULL, 0);
+}
+
 static void refuse_unknown(struct lite_request *req)
 {
 	mutex_lock(&lock);
@@ -110,12 +177,23 @@ static void refuse_unknown(struct lite_request *req)
 
 static void handle(struct lite_request *req)
 {
-	if (req->op == GMM_OP_REPORT)
+	switch (req->op) {
+	case GMM_OP_REPORT:
 		report(req);
-	else if (req->op == GMM_OP_LEAVE)
+		break;
+	case GMM_OP_LEAVE:
 		leave(req);
-	else
+		break;
+	case GMM_OP_PLACE:
+		place(req);
+		break;
+	case GMM_OP_DRAIN:
+		drain(req);
+		break;
+	default:
 		refuse_unknown(req);
+		break;
+	}
 }
 
 /* Death is for the lease to decide: the host may only be cut off for a while. */
@@ -141,12 +219,13 @@ static const struct lite_handler handler = {
 };
 
 /** gmm_serve_start - serve other hosts from now on. Return: 0 or errno. */
-int gmm_serve_start(u32 lease_ms)
+int gmm_serve_start(u32 lease_ms, enum gmm_policy policy)
 {
 	int err;
 
 	mutex_lock(&lock);
-	gmm_members_init(&members, lease_ms);
+	gmm_members_init(&members, lease_ms, now_ms(), ktime_get_real_seconds());
+	members.policy = policy;
 	mutex_unlock(&lock);
 	err = lite_register_handler(&handler);
 	if (err) {
@@ -154,7 +233,7 @@ int gmm_serve_start(u32 lease_ms)
 		return err;
 	}
 	schedule_delayed_work(&expire_work, msecs_to_jiffies(lease_ms / 4));
-	lite_member_publish(LITE_SVC_GMM, true, 0, 0);
+	lite_member_publish(LITE_SVC_GMM, true, NULL);
 	return 0;
 }
 
@@ -163,7 +242,7 @@ void gmm_serve_stop(void)
 {
 	lite_unregister_handler(&handler);
 	cancel_delayed_work_sync(&expire_work);
-	lite_member_publish(LITE_SVC_GMM, false, 0, 0);
+	lite_member_publish(LITE_SVC_GMM, false, NULL);
 }
 
 /** gmm_serve_counters - see gmm_counters_read() */
@@ -175,4 +254,24 @@ int gmm_serve_counters(struct lite_counter *table)
 	nr = gmm_counters_read(&members, table);
 	mutex_unlock(&lock);
 	return nr;
+}
+
+/** gmm_serve_set_policy - by its name. Return: 0 or -EINVAL: there is no such one. */
+int gmm_serve_set_policy(const char *name)
+{
+	int policy = gmm_policy_find(name);
+
+	if (policy < 0)
+		return policy;
+	mutex_lock(&lock);
+	members.policy = policy;
+	mutex_unlock(&lock);
+	pr_info("address spaces are placed by %s\n", name);
+	return 0;
+}
+
+/** gmm_serve_policy - the name of the policy in force */
+const char *gmm_serve_policy(void)
+{
+	return gmm_policy_name(READ_ONCE(members.policy));
 }

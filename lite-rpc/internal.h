@@ -4,6 +4,7 @@
  *
  * Lock order, outermost first:
  *
+ *	member_change (member.c)	mutex: the manager changes
  *	lite_peer::meet			mutex: one connection at a time is let in
  *	  rdma_cm handler mutex		held around CM events and lite_conn_kill
  *	    lite_device::open		rwsem: the device is not being closed
@@ -52,7 +53,6 @@
 
 struct lite_params {
 	u32 self;
-	u32 manager;			/* 0: no membership */
 	u16 port;
 	u16 slots;
 	u32 dead_ms;
@@ -569,7 +569,10 @@ extern bool lite_stopping;
 
 /* ---- member.c ------------------------------------------------------------ */
 
-void lite_member_start(void);
+void lite_member_start(u32 manager);
+int lite_member_set_manager(u32 node);
+struct lite_peer *lite_member_manager(void);
+void lite_member_report_soon(void);
 void lite_member_stop(void);
 void lite_member_exit(void);
 

@@ -22,8 +22,31 @@ module_param(addr, charp, 0444);
 MODULE_PARM_DESC(addr, "IPv4 address of the RDMA interface; names this host in the cluster (required)");
 
 static char *manager = "";
-module_param(manager, charp, 0444);
-MODULE_PARM_DESC(manager, "IPv4 address of the host that runs gmm (default: none, no membership)");
+
+/* Reading tells who it is now, see lite_member_set_manager(). */
+static int manager_get(char *buffer, const struct kernel_param *kp)
+{
+	struct lite_peer *peer = lite_member_manager();
+	__be32 addr;
+	int len;
+
+	if (!peer)
+		return sysfs_emit(buffer, "\n");
+	addr = htonl(peer->node);
+	len = sysfs_emit(buffer, "%pI4\n", &addr);
+	lite_peer_put(peer);
+	return len;
+}
+
+static const struct kernel_param_ops manager_ops = {
+	.set = param_set_charp,
+	.get = manager_get,
+	.free = param_free_charp,
+};
+
+module_param_cb(manager, &manager_ops, &manager, 0444);
+__MODULE_PARM_TYPE(manager, "charp");
+MODULE_PARM_DESC(manager, "IPv4 address of the host that runs gmm (default: none, no membership until vnode set manager)");
 
 static char *key_file = "/etc/splitkernel/cluster.key";
 module_param(key_file, charp, 0444);
@@ -118,6 +141,8 @@ static int __init check_times(void)
 	return 0;
 }
 
+static u32 first_manager __initdata;
+
 static int __init check_params(void)
 {
 	if (!*addr) {
@@ -125,8 +150,7 @@ static int __init check_params(void)
 		return -EINVAL;
 	}
 	if (param_addr("addr", addr, &lite_params.self) ||
-	    (*manager &&
-	     param_addr("manager", manager, &lite_params.manager)) ||
+	    (*manager && param_addr("manager", manager, &first_manager)) ||
 	    param_range("port", port, 1, 65535) ||
 	    param_range("ack_timeout", ack_timeout, 8, 22) ||
 	    param_range("min_rnr", min_rnr, 1, 31) ||
@@ -197,7 +221,7 @@ static int __init lite_init(void)
 	err = lite_device_listen();
 	if (err)
 		goto out_netlink;
-	lite_member_start();
+	lite_member_start(first_manager);
 	pr_info("this host is %s, RDMA device %s, port %u\n", addr,
 		lite_device.ib->name, port);
 	return 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Generic netlink family "lite_rpc": counters, and the hosts that are known as
- * peers, as members, or both. Reading only, so no capability is asked for.
+ * peers, as members, or both; who the manager is, and what it is asked to do.
  */
+#include <linux/capability.h>
 #include <linux/slab.h>
 #include <net/genetlink.h>
 
@@ -68,6 +69,18 @@ static u64 stat_sum(enum lite_stat stat)
 	return sum;
 }
 
+static int nl_put_manager(struct sk_buff *msg)
+{
+	struct lite_peer *manager = lite_member_manager();
+	int err;
+
+	if (!manager)
+		return 0;
+	err = nla_put_u32(msg, SK_ATTR_MANAGER, manager->node);
+	lite_peer_put(manager);
+	return err;
+}
+
 static int nl_get_counters(struct sk_buff *skb, struct genl_info *info)
 {
 	struct lite_counter table[LITE_STATS];
@@ -85,6 +98,8 @@ static int nl_get_counters(struct sk_buff *skb, struct genl_info *info)
 	head = genlmsg_put_reply(msg, info, &lite_family, 0,
 				 SK_CMD_GET_COUNTERS);
 	err = head ? lite_nl_put_counters(msg, table, LITE_STATS) : -EMSGSIZE;
+	if (!err)
+		err = nl_put_manager(msg);
 	if (err) {
 		GENL_SET_ERR_MSG(info, "the counters do not fit a message");
 		nlmsg_free(msg);
@@ -98,12 +113,8 @@ static int nl_get_counters(struct sk_buff *skb, struct genl_info *info)
 
 /** struct host_row - one host as this host sees it */
 struct host_row {
-	u32 node;
-	u32 services;
-	u32 age_ms;
+	struct lite_member member;
 	u32 epoch;
-	u64 capacity;
-	u64 free;
 	u64 errors;
 	const char *state;
 };
@@ -118,7 +129,7 @@ static struct host_row *host_find(struct host_table *table, u32 node)
 	int i;
 
 	for (i = 0; i < table->nr; i++)
-		if (table->row[i].node == node)
+		if (table->row[i].member.node == node)
 			return &table->row[i];
 	return NULL;
 }
@@ -135,7 +146,7 @@ static void hosts_add_peers(struct host_table *table)
 			if (table->nr == ARRAY_SIZE(table->row))
 				return;
 			row = &table->row[table->nr++];
-			row->node = peer->node;
+			row->member.node = peer->node;
 		}
 		spin_lock_bh(&peer->lock);
 		row->state = lite_peer_state_name(peer->state);
@@ -162,11 +173,7 @@ static struct host_table *hosts_collect(void)
 	nr = lite_members(members, GMM_HOSTS_MAX);
 	for (i = 0; i < nr; i++) {
 		row = &table->row[table->nr++];
-		row->node = members[i].node;
-		row->services = members[i].services;
-		row->age_ms = members[i].age_ms;
-		row->capacity = members[i].capacity;
-		row->free = members[i].free;
+		row->member = members[i];
 		/* Unless it is a peer as well: */
 		row->state = "member";
 	}
@@ -175,21 +182,43 @@ static struct host_table *hosts_collect(void)
 	return table;
 }
 
+static int nl_put_u64(struct sk_buff *skb, int attr, u64 value)
+{
+	return nla_put_u64_64bit(skb, attr, value, SK_ATTR_PAD);
+}
+
+/* What only memory hosts have. */
+static int nl_put_memory(struct sk_buff *skb, const struct lite_member *member)
+{
+	if (!(member->services & BIT(LITE_SVC_MMON)))
+		return 0;
+	if (nla_put_u8(skb, SK_ATTR_DRAINING,
+		       !!(member->flags & LITE_MEMBER_DRAINING)) ||
+	    nla_put_u32(skb, SK_ATTR_REGIONS, member->regions) ||
+	    nla_put_u32(skb, SK_ATTR_REPLICAS, member->replicas) ||
+	    nla_put_u32(skb, SK_ATTR_LOAD, member->load) ||
+	    nl_put_u64(skb, SK_ATTR_LOG_CAPACITY, member->log_capacity) ||
+	    nl_put_u64(skb, SK_ATTR_LOG_FREE, member->log_free))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int nl_put_host(struct sk_buff *skb, const struct host_row *row)
 {
 	struct nlattr *nest = nla_nest_start(skb, SK_ATTR_HOST);
+	const struct lite_member *member = &row->member;
 
 	if (!nest)
 		return -EMSGSIZE;
-	if (nla_put_u32(skb, SK_ATTR_NODE, row->node) ||
+	if (nla_put_u32(skb, SK_ATTR_NODE, member->node) ||
 	    nla_put_string(skb, SK_ATTR_STATE, row->state) ||
-	    nla_put_u32(skb, SK_ATTR_SERVICES, row->services) ||
-	    nla_put_u64_64bit(skb, SK_ATTR_CAPACITY, row->capacity,
-			      SK_ATTR_PAD) ||
-	    nla_put_u64_64bit(skb, SK_ATTR_FREE, row->free, SK_ATTR_PAD) ||
-	    nla_put_u32(skb, SK_ATTR_AGE_MS, row->age_ms) ||
+	    nla_put_u32(skb, SK_ATTR_SERVICES, member->services) ||
+	    nl_put_u64(skb, SK_ATTR_CAPACITY, member->capacity) ||
+	    nl_put_u64(skb, SK_ATTR_FREE, member->free) ||
+	    nla_put_u32(skb, SK_ATTR_AGE_MS, member->age_ms) ||
 	    nla_put_u32(skb, SK_ATTR_EPOCH, row->epoch) ||
-	    nla_put_u64_64bit(skb, SK_ATTR_ERRORS, row->errors, SK_ATTR_PAD)) {
+	    nl_put_u64(skb, SK_ATTR_ERRORS, row->errors) ||
+	    nl_put_memory(skb, member)) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -235,27 +264,120 @@ static int nl_get_hosts(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len;
 }
 
+/* ---- changes -------------------------------------------------------------- */
+
+static int nl_permitted(struct sk_buff *skb, struct genl_info *info)
+{
+	if (netlink_capable(skb, CAP_SYS_ADMIN))
+		return 0;
+	GENL_SET_ERR_MSG(info, "settings need CAP_SYS_ADMIN");
+	return -EPERM;
+}
+
+static int nl_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *manager = info->attrs[SK_ATTR_MANAGER];
+	int err = nl_permitted(skb, info);
+
+	if (err)
+		return err;
+	if (!manager) {
+		GENL_SET_ERR_MSG(info, "nothing to set");
+		return -EINVAL;
+	}
+	err = lite_member_set_manager(nla_get_u32(manager));
+	if (err == -EINVAL)
+		NL_SET_ERR_MSG_ATTR(info->extack, manager,
+				    "this is not the address of a host");
+	else if (err == -ESHUTDOWN)
+		GENL_SET_ERR_MSG(info, "lite_rpc is being loaded or unloaded");
+	return err;
+}
+
+static void nl_say_refusal(struct genl_info *info, int err)
+{
+	switch (err) {
+	case -ENOENT:
+		GENL_SET_ERR_MSG(info, "the manager knows no such host, or there is no manager");
+		break;
+	case -ENODEV:
+		GENL_SET_ERR_MSG(info, "it is no memory host: mmon is not loaded there");
+		break;
+	case -EHOSTDOWN:
+		GENL_SET_ERR_MSG(info, "the manager cannot be reached, or does not run gmm");
+		break;
+	case -ETIMEDOUT:
+		GENL_SET_ERR_MSG(info, "the manager does not answer");
+		break;
+	default:
+		break;
+	}
+}
+
+static int nl_drain(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *on = info->attrs[SK_ATTR_DRAINING];
+	struct nlattr *node = info->attrs[SK_ATTR_NODE];
+	int err = nl_permitted(skb, info);
+
+	if (err)
+		return err;
+	if (!node || !on) {
+		GENL_SET_ERR_MSG(info, "which host, and shall it drain or not?");
+		return -EINVAL;
+	}
+	err = lite_drain(nla_get_u32(node), nla_get_u8(on));
+	if (err)
+		nl_say_refusal(info, err);
+	return err;
+}
+
 static const struct nla_policy lite_policy[SK_ATTR_MAX + 1] = {};
+
+static const struct nla_policy lite_set_policy[SK_ATTR_MAX + 1] = {
+	[SK_ATTR_MANAGER] = { .type = NLA_U32 },
+};
+
+static const struct nla_policy lite_drain_policy[SK_ATTR_MAX + 1] = {
+	[SK_ATTR_NODE] = { .type = NLA_U32 },
+	[SK_ATTR_DRAINING] = NLA_POLICY_MAX(NLA_U8, 1),
+};
 
 static const struct genl_ops lite_ops[] = {
 	{
 		.cmd = SK_CMD_GET_COUNTERS,
 		.doit = nl_get_counters,
+		.policy = lite_policy,
+		.maxattr = SK_ATTR_MAX,
 	},
 	{
 		.cmd = SK_CMD_GET_HOSTS,
 		.start = nl_hosts_start,
 		.dumpit = nl_get_hosts,
 		.done = nl_hosts_done,
+		.policy = lite_policy,
+		.maxattr = SK_ATTR_MAX,
+	},
+	{
+		.cmd = SK_CMD_SET,
+		.doit = nl_set,
+		.policy = lite_set_policy,
+		.maxattr = SK_ATTR_MAX,
+	},
+	{
+		.cmd = SK_CMD_DRAIN,
+		.doit = nl_drain,
+		.policy = lite_drain_policy,
+		.maxattr = SK_ATTR_MAX,
 	},
 };
 
+/* Parallel: who asks the manager waits for it, and the others need not. */
 static struct genl_family lite_family __ro_after_init = {
 	.name = SK_FAMILY_LITE_RPC,
 	.version = SK_GENL_VERSION,
-	.maxattr = SK_ATTR_MAX,
-	.policy = lite_policy,
 	.module = THIS_MODULE,
+	.parallel_ops = true,
 	.ops = lite_ops,
 	.n_ops = ARRAY_SIZE(lite_ops),
 	.resv_start_op = __SK_CMD_MAX,

@@ -56,6 +56,21 @@ void mmon_count(struct mmon *m, enum mmon_counter which, u64 n)
 	atomic64_add(n, &m->counter[which]);
 }
 
+/** mmon_requests - how many were served so far, of all kinds */
+u64 mmon_requests(struct mmon *m)
+{
+	static const enum mmon_counter kinds[] = {
+		MMON_C_FETCHES, MMON_C_FLUSHES, MMON_C_MAPS, MMON_C_CLONES,
+		MMON_C_ADOPTS, MMON_C_EXITS,
+	};
+	unsigned int i;
+	u64 sum = 0;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		sum += atomic64_read(&m->counter[kinds[i]]);
+	return sum;
+}
+
 /** mmon_count_refusal - a request was answered with @err */
 void mmon_count_refusal(struct mmon *m, int err)
 {

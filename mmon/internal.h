@@ -103,6 +103,7 @@ enum mmon_counter {
 struct mmon;
 
 void mmon_count(struct mmon *m, enum mmon_counter which, u64 n);
+u64 mmon_requests(struct mmon *m);
 void mmon_count_refusal(struct mmon *m, int err);
 const char *mmon_refusal_text(int err);
 int mmon_counters_read(struct mmon *m, struct lite_counter *table);

@@ -28,16 +28,24 @@ static const char * const op_name[MMON_OP_MAX] = {
 
 /* ---- what the manager is told ------------------------------------------------ */
 
+static void publish(struct work_struct *work);
+static DECLARE_DELAYED_WORK(publish_work, publish);
+
+/* Each second: the manager makes requests per second of it. */
 static void publish(struct work_struct *work)
 {
 	struct mmon_pool *pool = &server->pool;
+	struct lite_member_figures figures = {
+		.capacity = pool->capacity,
+		.requests = mmon_requests(server),
+		.regions = atomic_read(&server->nr_spaces),
+	};
 	u32 peak;
 
-	lite_member_publish(LITE_SVC_MMON, true, pool->capacity,
-			    pool->capacity - mmon_pool_used(pool, &peak));
+	figures.free = pool->capacity - mmon_pool_used(pool, &peak);
+	lite_member_publish(LITE_SVC_MMON, true, &figures);
+	schedule_delayed_work(&publish_work, HZ);
 }
-
-static DECLARE_DELAYED_WORK(publish_work, publish);
 
 /* ---- replies ------------------------------------------------------------------- */
 
@@ -136,7 +144,6 @@ static void handle_change(struct lite_request *req)
 	else
 		mmon_count_refusal(server, err);
 	trace_mmon_request(req, err);
-	schedule_delayed_work(&publish_work, HZ);
 	if (err)
 		report_refusal(req, err);
 	lite_reply(req, err, err ? NULL : body->bytes, err ? 0 : body->len);
@@ -166,7 +173,6 @@ static void event(u32 node, enum lite_event event, void *service_data)
 	pr_info("%pI4h %s: freed its %llu address spaces\n", &node,
 		event == LITE_EV_LEFT ? "left" :
 		event == LITE_EV_DEAD ? "is dead" : "restarted", lost);
-	schedule_delayed_work(&publish_work, HZ);
 }
 
 static const struct lite_handler handler = {
@@ -198,5 +204,5 @@ void mmon_serve_stop(void)
 {
 	lite_unregister_handler(&handler);
 	cancel_delayed_work_sync(&publish_work);
-	lite_member_publish(LITE_SVC_MMON, false, 0, 0);
+	lite_member_publish(LITE_SVC_MMON, false, NULL);
 }

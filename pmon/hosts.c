@@ -67,12 +67,12 @@ int pmon_hosts_init(void)
 	int ret = lite_register_handler(&hosts_handler);
 
 	if (!ret)
-		lite_member_publish(LITE_SVC_PMON, true, 0, 0);
+		lite_member_publish(LITE_SVC_PMON, true, NULL);
 	return ret;
 }
 
 void pmon_hosts_exit(void)
 {
-	lite_member_publish(LITE_SVC_PMON, false, 0, 0);
+	lite_member_publish(LITE_SVC_PMON, false, NULL);
 	lite_unregister_handler(&hosts_handler);
 }

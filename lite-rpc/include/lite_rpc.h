@@ -356,34 +356,111 @@ void lite_reply_pages(struct lite_request *req, const struct lite_sge *src,
 		      u32 nr, void (*release)(void *arg), void *arg,
 		      const void *body, u32 len);
 
-/* ---- membership ---------------------------------------------------------- */
+/* ---- membership and placement --------------------------------------------- */
+
+#define LITE_MEMBER_DRAINING	0x1	/* nothing new is to be placed there */
 
 /**
  * struct lite_member - one host as the manager reports it
  * @services: bit (1 << enum lite_service) for each service it runs
+ * @flags: LITE_MEMBER_*
  * @capacity, @free: frames, if it runs mmon
+ * @log_capacity, @log_free: bytes for replicas, in whole MiB
+ * @regions, @replicas: address spaces that it holds of each kind
+ * @load: requests per second, on average
  * @age_ms: since it last reported to the manager
  */
 struct lite_member {
 	u32 node;
 	u32 services;
+	u32 flags;
 	u64 incarnation;
 	u64 capacity;
 	u64 free;
+	u64 log_capacity;
+	u64 log_free;
+	u32 regions;
+	u32 replicas;
+	u32 load;
 	u32 age_ms;
 };
 
 /** lite_members - the manager's latest list of live hosts
  * Return: number of entries written, <= @max. The last list stays valid while
- * the manager cannot be reached. Context: any.
+ * the manager cannot be reached; hosts that a new or restarted manager does not
+ * know yet stay in it for the length of a lease. Context: any.
  */
 int lite_members(struct lite_member *members, int max);
 
+/**
+ * struct lite_member_figures - what mmon reports of itself
+ * @capacity, @free: frames
+ * @requests: served so far
+ * @log_capacity, @log_free: bytes for records of replicas; 0: takes none
+ * @regions, @replicas: address spaces of each kind
+ */
+struct lite_member_figures {
+	u64 capacity;
+	u64 free;
+	u64 requests;
+	u64 log_capacity;
+	u64 log_free;
+	u32 regions;
+	u32 replicas;
+};
+
 /** lite_member_publish - what this host reports of one of its services.
  * Called at will (cheap); sent with the next report. @present false withdraws.
+ * @figures: of LITE_SVC_MMON that is present; NULL otherwise.
  */
 void lite_member_publish(enum lite_service service, bool present,
-			 u64 capacity, u64 free);
+			 const struct lite_member_figures *figures);
+
+#define LITE_PLACE_MAX		3	/* hosts of one placement */
+#define LITE_AVOID_MAX		8
+
+/**
+ * struct lite_placement - the manager's choice of hosts
+ * @epoch: grows with each placement
+ * @nr: how many, 1 to as many as wanted
+ * @node: different hosts, for the primary first
+ */
+struct lite_placement {
+	u64 epoch;
+	u32 nr;
+	u32 node[LITE_PLACE_MAX];
+};
+
+/**
+ * lite_place - ask the manager for hosts to hold an address space
+ * @asid: which one; the manager only shows it
+ * @copies: 1..LITE_PLACE_MAX hosts wanted: a primary, and others for replicas
+ * @avoid: @nr_avoid <= LITE_AVOID_MAX hosts that are not to be named; may be NULL
+ *	if there are none
+ * @out: result
+ *
+ * Waits at most 2 s, for a manager that is just being restarted, too. Context:
+ * process, may sleep; not killable. Return: 0; -ENOENT: there is no manager;
+ * -EHOSTDOWN: the manager knows no such host, or cannot be reached itself;
+ * -ETIMEDOUT: it did not answer; -EINVAL.
+ */
+int lite_place(u64 asid, u32 copies, const u32 *avoid, u32 nr_avoid,
+	       struct lite_placement *out);
+
+/** lite_place_replicas - the same, with all @copies hosts for replicas */
+int lite_place_replicas(u64 asid, u32 copies, const u32 *avoid, u32 nr_avoid,
+			struct lite_placement *out);
+
+/**
+ * lite_drain - ask the manager to place nothing on a memory host any more
+ * @node: which host
+ * @on: false: it may be used again
+ *
+ * What the host holds stays there: to move it is for those whose it is, who see
+ * LITE_MEMBER_DRAINING. Context, wait: as lite_place(). Return: 0; -ENOENT: no
+ * manager, or it does not know the host; -ENODEV: that runs no mmon; else as there.
+ */
+int lite_drain(u32 node, bool on);
 
 /** lite_member_refresh - report now and wait for the answer; process context */
 int lite_member_refresh(void);

@@ -26,8 +26,10 @@
  *	maps from now on, and after exec, is managed. SK_ATTR_EXCACHE_BYTES
  *	(optional) limits the ExCache of the process and its descendants
  *	together; without it the limit is the whole pool.
- * @SK_CMD_SET: do; pmon, CAP_SYS_ADMIN: SK_ATTR_POLICY,
- *	SK_ATTR_PREFETCH, one or both.
+ * @SK_CMD_SET: do; CAP_SYS_ADMIN. pmon: SK_ATTR_POLICY, SK_ATTR_PREFETCH, one or
+ *	both. gmm: SK_ATTR_POLICY, of placement. lite_rpc: SK_ATTR_MANAGER.
+ * @SK_CMD_DRAIN: do; lite_rpc, CAP_SYS_ADMIN: asks the manager to place nothing
+ *	on the memory host SK_ATTR_NODE any more, or again: SK_ATTR_DRAINING.
  */
 enum sk_cmd {
 	SK_CMD_UNSPEC,
@@ -36,6 +38,7 @@ enum sk_cmd {
 	SK_CMD_GET_SPACES,
 	SK_CMD_TAG,
 	SK_CMD_SET,
+	SK_CMD_DRAIN,
 	__SK_CMD_MAX,
 };
 
@@ -63,8 +66,15 @@ enum sk_attr {
 	SK_ATTR_FRAMES,		/* u64, frames at the memory host */
 	SK_ATTR_LIMIT,		/* u64, lines */
 	SK_ATTR_EXCACHE_BYTES,	/* u64 */
-	SK_ATTR_POLICY,		/* string: replacement policy */
+	SK_ATTR_POLICY,		/* string: of replacement (pmon), placement (gmm) */
 	SK_ATTR_PREFETCH,	/* u8: 0 off, 1 on */
+	SK_ATTR_MANAGER,	/* u32, as NODE; with the counters of lite_rpc */
+	SK_ATTR_DRAINING,	/* u8: 0 no, 1 nothing is placed there any more */
+	SK_ATTR_REGIONS,	/* u32, address spaces, replicas apart */
+	SK_ATTR_REPLICAS,	/* u32 */
+	SK_ATTR_LOAD,		/* u32, requests per second */
+	SK_ATTR_LOG_CAPACITY,	/* u64, bytes for records of replicas */
+	SK_ATTR_LOG_FREE,	/* u64, bytes */
 	__SK_ATTR_MAX,
 };
 

@@ -141,11 +141,21 @@ void lite_unregister_handler(const struct lite_handler *handler)
 	lite_stub_handler = NULL;
 }
 
-void lite_member_publish(enum lite_service service, bool present, u64 capacity,
-			 u64 free)
+void lite_member_publish(enum lite_service service, bool present,
+			 const struct lite_member_figures *figures)
 {
-	lite_stub_member[service] =
-		(struct lite_stub_member){ present, capacity, free };
+	struct lite_stub_member *member = &lite_stub_member[service];
+
+	SHIM_ASSERT(!figures || (present && service == LITE_SVC_MMON));
+	memset(member, 0, sizeof(*member));
+	member->present = present;
+	if (!figures)
+		return;
+	SHIM_ASSERT(figures->free <= figures->capacity);
+	SHIM_ASSERT(figures->log_free <= figures->log_capacity);
+	member->figures = *figures;
+	member->capacity = figures->capacity;
+	member->free = figures->free;
 }
 
 static struct lite_stub_reply *new_reply(int status, const void *body, u32 len)

@@ -24,6 +24,7 @@ struct lite_stub_member {
 	bool present;
 	u64 capacity;
 	u64 free;
+	struct lite_member_figures figures;
 };
 
 extern long lite_stub_regions;
