@@ -108,6 +108,33 @@ void mmon_count_refusal(struct mmon *m, int err);
 const char *mmon_refusal_text(int err);
 int mmon_counters_read(struct mmon *m, struct lite_counter *table);
 
+/* ---- memory.c --------------------------------------------------------------- */
+
+/* Fail rather than have processes killed for the memory that others use. */
+#define MMON_MEMORY_GFP	(GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+
+/**
+ * struct mmon_memory - pages that take part in transfers
+ * @page: all of them
+ * @region: they, MMON_REGION_FRAMES in each but the last
+ * @nr: pages
+ * @nr_regions: regions
+ *
+ * Set when created.
+ */
+struct mmon_memory {
+	struct page **page;
+	struct lite_region **region;
+	u32 nr;
+	u32 nr_regions;
+};
+
+int mmon_memory_create(struct mmon_memory *memory, u32 nr);
+void mmon_memory_destroy(struct mmon_memory *memory);
+void *mmon_memory_data(const struct mmon_memory *memory, u32 index);
+void mmon_memory_sge(const struct mmon_memory *memory, u32 index,
+		     struct lite_sge *sge);
+
 /* ---- pool.c ----------------------------------------------------------------- */
 
 /**
@@ -166,8 +193,8 @@ struct mmon_chunks {
 
 /**
  * struct mmon_pool - all frames
- * @frame, @page, @region, @chunk: set when created. One page more than frames:
- *	the last is always zero and stands for pages that a fetch did not find.
+ * @frame, @memory, @chunk: set when created. One page more than frames: the last
+ *	is always zero and stands for pages that a fetch did not find.
  * @capacity: frames that may be in page maps
  * @total: @capacity + MMON_RESERVE; the reserve is for the fresh frames of
  *	flushes and for replaced frames that a fetch still reads
@@ -187,10 +214,8 @@ struct mmon_chunks {
  */
 struct mmon_pool {
 	struct mmon_frame *frame;
-	struct page **page;
-	struct lite_region **region;
+	struct mmon_memory memory;
 	struct mmon_chunk *chunk;
-	u32 nr_regions;
 	u32 nr_chunks;
 	u32 capacity;
 	u32 total;

@@ -31,70 +31,6 @@
 #include "internal.h"
 
 #define TAKE_TIMEOUT	HZ
-/* Fail rather than have processes killed for the pool. */
-#define POOL_GFP	(GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
-
-static void free_pages_array(struct mmon_pool *pool)
-{
-	u32 i;
-
-	for (i = 0; i <= pool->total && pool->page[i]; i++) {
-		__free_page(pool->page[i]);
-		if (!(i % 1024))
-			cond_resched();
-	}
-	kvfree(pool->page);
-	pool->page = NULL;
-}
-
-static int alloc_pages_array(struct mmon_pool *pool)
-{
-	u32 i;
-
-	pool->page = kvcalloc(pool->total + 1, sizeof(*pool->page), POOL_GFP);
-	if (!pool->page)
-		return -ENOMEM;
-	for (i = 0; i <= pool->total; i++) {
-		pool->page[i] = alloc_page(i < pool->total ? POOL_GFP :
-					   POOL_GFP | __GFP_ZERO);
-		if (!pool->page[i]) {
-			free_pages_array(pool);
-			return -ENOMEM;
-		}
-		if (!(i % 1024))
-			cond_resched();
-	}
-	return 0;
-}
-
-static void destroy_regions(struct mmon_pool *pool)
-{
-	while (pool->nr_regions)
-		lite_region_destroy(pool->region[--pool->nr_regions]);
-	kfree(pool->region);
-	pool->region = NULL;
-}
-
-static int create_regions(struct mmon_pool *pool)
-{
-	u32 pages = pool->total + 1, first, nr;
-	struct lite_region *region;
-
-	pool->region = kcalloc(DIV_ROUND_UP(pages, MMON_REGION_FRAMES),
-			       sizeof(*pool->region), GFP_KERNEL);
-	if (!pool->region)
-		return -ENOMEM;
-	for (first = 0; first < pages; first += nr) {
-		nr = min(pages - first, MMON_REGION_FRAMES);
-		region = lite_region_create(&pool->page[first], nr, 0);
-		if (IS_ERR(region)) {
-			destroy_regions(pool);
-			return PTR_ERR(region);
-		}
-		pool->region[pool->nr_regions++] = region;
-	}
-	return 0;
-}
 
 /**
  * mmon_pool_create - allocate the frames and make them usable for transfers
@@ -113,24 +49,20 @@ int mmon_pool_create(struct mmon_pool *pool, u32 capacity)
 	pool->capacity = capacity;
 	pool->total = capacity + MMON_RESERVE;
 
-	pool->frame = kvcalloc(pool->total, sizeof(*pool->frame), POOL_GFP);
+	pool->frame = kvcalloc(pool->total, sizeof(*pool->frame), MMON_MEMORY_GFP);
 	if (!pool->frame)
 		return -ENOMEM;
-	err = alloc_pages_array(pool);
+	err = mmon_memory_create(&pool->memory, pool->total + 1);
 	if (err)
 		goto out_frame;
-	err = create_regions(pool);
-	if (err)
-		goto out_pages;
+	clear_page(mmon_memory_data(&pool->memory, pool->total));
 	err = mmon_chunks_create(pool);
 	if (err)
-		goto out_regions;
+		goto out_memory;
 	return 0;
 
-out_regions:
-	destroy_regions(pool);
-out_pages:
-	free_pages_array(pool);
+out_memory:
+	mmon_memory_destroy(&pool->memory);
 out_frame:
 	kvfree(pool->frame);
 	pool->frame = NULL;
@@ -180,8 +112,7 @@ void mmon_pool_destroy(struct mmon_pool *pool)
 		return;
 	}
 	mmon_chunks_destroy(pool);
-	destroy_regions(pool);
-	free_pages_array(pool);
+	mmon_memory_destroy(&pool->memory);
 	kvfree(pool->frame);
 	pool->frame = NULL;
 }
@@ -394,7 +325,7 @@ bool mmon_frame_unmap(struct mmon_pool *pool, struct mmon_frame *frame)
 /** mmon_frame_data - the frame's 4096 bytes */
 void *mmon_frame_data(struct mmon_pool *pool, const struct mmon_frame *frame)
 {
-	return page_address(pool->page[mmon_frame_index(pool, frame)]);
+	return mmon_memory_data(&pool->memory, mmon_frame_index(pool, frame));
 }
 
 /**
@@ -406,8 +337,6 @@ void *mmon_frame_data(struct mmon_pool *pool, const struct mmon_frame *frame)
 void mmon_frame_sge(struct mmon_pool *pool, const struct mmon_frame *frame,
 		    struct lite_sge *sge)
 {
-	u32 index = frame ? mmon_frame_index(pool, frame) : pool->total;
-
-	sge->region = pool->region[index / MMON_REGION_FRAMES];
-	sge->page = index % MMON_REGION_FRAMES;
+	mmon_memory_sge(&pool->memory, frame ? mmon_frame_index(pool, frame) :
+			pool->total, sge);
 }

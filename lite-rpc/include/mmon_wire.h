@@ -14,7 +14,8 @@
  * Errors: -EBADMSG malformed; -EOPNOTSUPP unknown op; -ENOENT unknown asid or
  * page never stored; -EINVAL no spare frame of the asid; -EPERM asid of another
  * node; -EFAULT outside every vma; -EACCES the vma does not permit it; -ENOSPC no
- * frames left; -EPROTO sequence; -ENOMEM.
+ * frames left, or no room in the log of replicas; -EPROTO sequence; -ENOMEM; -EIO
+ * the segment store does not give a record back.
  */
 #ifndef MMON_WIRE_H
 #define MMON_WIRE_H
@@ -39,6 +40,10 @@ enum mmon_op {
 	MMON_OP_CLONE	= 4,	/* struct mmon_clone */
 	MMON_OP_EXIT	= 5,	/* struct mmon_exit */
 	MMON_OP_ADOPT	= 6,	/* struct mmon_adopt + mmon_adopt_page[] */
+	MMON_OP_REPLICA	= 7,	/* struct mmon_replica */
+	MMON_OP_PROMOTE	= 8,	/* struct mmon_promote */
+	MMON_OP_SEED	= 9,	/* struct mmon_seed */
+	MMON_OP_FEED	= 10,	/* struct mmon_feed + mmon_flush_page[], payload */
 	MMON_OP_MAX,
 };
 
@@ -265,5 +270,87 @@ struct mmon_exit {
 };
 
 static_assert(sizeof(struct mmon_exit) == 8);
+
+/**
+ * struct mmon_replica - creates an empty replica: the copy of an address space at
+ *	another host, for the case that that host is lost
+ * @seq: 1
+ * @feeder: node that may FEED it; 0: none
+ *
+ * MAPS, FLUSH, CLONE, FETCH and EXIT work as with any asid, with numbers from 2
+ * on; ADOPT is refused with -EOPNOTSUPP. What is flushed is appended to a log that
+ * all replicas of the host share, so the answer has no location and no grant;
+ * -ENOSPC if there is no room in it. The child of a replica's clone is a replica
+ * with the same feeder. -EOPNOTSUPP if the host takes no replicas; -EPROTO if the
+ * asid is that of an address space that never was a replica.
+ */
+struct mmon_replica {
+	__le64 asid;
+	__le64 seq;
+	__le32 feeder;
+	__le32 reserved;
+};
+
+static_assert(sizeof(struct mmon_replica) == 24);
+
+/** struct mmon_promote - a replica becomes an ordinary address space, at once.
+ * On one that is ordinary already nothing changes.
+ */
+struct mmon_promote {
+	__le64 asid;
+	__le64 seq;
+};
+
+static_assert(sizeof(struct mmon_promote) == 16);
+
+/**
+ * struct mmon_seed - send some pages to a replica
+ * @target: asid of the replica, whose feeder this host is
+ * @start: page aligned; pages at it and behind are sent, MMON_FLUSH_MAX at most
+ * @node: host that has the replica
+ * @checksum: enum mmon_checksum, of the pages on their way
+ *
+ * In the stream of @asid. Answered by struct mmon_seeded when the replica has the
+ * pages; its refusal, or why it cannot be reached, is the answer otherwise. The
+ * owner writes no page of @asid one-sided while this is under way. A repeat
+ * sends the pages again and is answered by what there is then.
+ */
+struct mmon_seed {
+	__le64 asid;
+	__le64 seq;
+	__le64 target;
+	__le64 start;
+	__le32 node;
+	__le32 checksum;
+};
+
+static_assert(sizeof(struct mmon_seed) == 40);
+
+/**
+ * struct mmon_seeded - how far it came
+ * @next: first address that was not looked at; MMON_ADDR_MAX: all is done
+ * @pages: how many were sent
+ */
+struct mmon_seeded {
+	__le64 next;
+	__le32 pages;
+	__le32 reserved;
+};
+
+static_assert(sizeof(struct mmon_seeded) == 16);
+
+/** struct mmon_feed - pages of the address space that a replica is a copy of.
+ * From one memory host to another, not numbered. Pages that the replica has are
+ * left alone: its owner stored them later. The others are stored as by a flush,
+ * all or nothing, but whatever their vma permits.
+ */
+struct mmon_feed {
+	__le64 asid;
+	__le64 reserved;
+	__le32 nr;		/* 1..MMON_FLUSH_MAX, == payload pages */
+	__le32 checksum;	/* enum mmon_checksum: of all pages */
+};
+
+static_assert(sizeof(struct mmon_feed) == 24);
 
 #endif /* MMON_WIRE_H */

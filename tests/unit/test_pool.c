@@ -147,12 +147,12 @@ static void several_regions(void **state)
 
 	(void)state;
 	assert_int_equal(mmon_pool_create(pool, 2 * MMON_REGION_FRAMES - 10), 0);
-	assert_int_equal(pool->nr_regions, 3);
+	assert_int_equal(pool->memory.nr_regions, 3);
 	mmon_frame_sge(pool, &pool->frame[MMON_REGION_FRAMES], &sge);
-	assert_ptr_equal(sge.region, pool->region[1]);
+	assert_ptr_equal(sge.region, pool->memory.region[1]);
 	assert_int_equal(sge.page, 0);
 	mmon_frame_sge(pool, NULL, &sge);
-	assert_ptr_equal(sge.region, pool->region[2]);
+	assert_ptr_equal(sge.region, pool->memory.region[2]);
 	mmon_pool_destroy(pool);
 	assert_null(pool->frame);
 	assert_int_equal(shim_live, 0);
