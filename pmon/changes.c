@@ -383,6 +383,34 @@ static bool take_pending(struct pmon_changes *changes, unsigned long *index,
 }
 
 /*
+ * pmon_changes_list - ranges that the home knows, from *@index on
+ * @index: set to where to go on
+ * Return: how many of @max; 0: that was all.
+ */
+int pmon_changes_list(struct pmon_changes *changes, unsigned long *index,
+		      struct mmon_change *out, int max)
+{
+	MA_STATE(mas, &changes->known, *index, *index);
+	void *entry;
+	int n = 0;
+
+	mutex_lock(&changes->lock);
+	rcu_read_lock();
+	mas_for_each(&mas, entry, ULONG_MAX) {
+		if (entry != KNOWN_SYNCED)
+			continue;
+		wire_fill(&out[n], MMON_MAP, max_t(pgoff_t, mas.index, *index),
+			  mas.last, 0);
+		*index = mas.last + 1;
+		if (++n == max)
+			break;
+	}
+	rcu_read_unlock();
+	mutex_unlock(&changes->lock);
+	return n;
+}
+
+/*
  * pmon_changes_take - move up to @max changes into @out, or one clone into @clone
  * @clone: its child is NULL if none was taken
  *

@@ -82,17 +82,20 @@ static void clone_done(struct pmon_region *child)
 int pmon_clone_deliver(struct pmon_region *region, const struct pmon_clone *clone)
 {
 	struct mmon_clone body = {
-		.child = cpu_to_le64(clone->child->asid),
 		.start = cpu_to_le64((u64)clone->first << MMON_PAGE_SHIFT),
 		.end = cpu_to_le64((u64)(clone->last + 1) << MMON_PAGE_SHIFT),
 	};
-	int ret = pmon_stream_call_retry(region, MMON_OP_CLONE, &body,
-					 sizeof(body), NULL, 0);
+	struct pmon_message message = {
+		.op = MMON_OP_CLONE,
+		.body = &body,
+		.len = sizeof(body),
+		.child = clone->child,
+		.retry = true,
+	};
+	int ret = pmon_stream_call(region, &message);
 
 	if (ret < 0)
 		pmon_region_lose(clone->child);
-	else
-		clone->child->attached = true;
 	pmon_count(clones_sent);
 	clone_done(clone->child);
 	return min(ret, 0);

@@ -401,7 +401,8 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 
 	if (READ_ONCE(region->lost))
 		return fault_sigbus(vmf, space, "its page was stored there");
-	if (unlikely(pmon_fetch_needs_sync(region, vmf->pgoff, entry)))
+	if (unlikely(READ_ONCE(region->suspect)) ||
+	    unlikely(pmon_fetch_needs_sync(region, vmf->pgoff, entry)))
 		return fault_sync(vmf, region);
 	line = fault_line(vmf, space, &ret);
 	if (!line)

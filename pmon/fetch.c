@@ -103,6 +103,26 @@ static void fetch_submit(struct pmon_line *line)
 	lite_call_submit(&line->call);
 }
 
+/*
+ * Transport errors come here only when the host is given up, or when there is another
+ * one to ask; any other answer means that it no longer has the page. Which is as it
+ * should be if the page was discarded meanwhile.
+ */
+static void fetch_failed(struct pmon_line *line, const struct lite_call *call)
+{
+	struct pmon_region *region = line->region;
+
+	if (READ_ONCE(line->detached)) {
+		pmon_io_end(line, PMON_ENTRY_LOST);
+	} else if (pmon_holder_suspect(region, call->peer) ||
+		   call->status == -ETIMEDOUT) {
+		pmon_io_end(line, PMON_ENTRY_STORED);
+	} else {
+		pmon_region_lose(region);
+		pmon_io_end(line, PMON_ENTRY_LOST);
+	}
+}
+
 static void fetch_done(struct lite_call *call)
 {
 	struct pmon_line *line = container_of(call, struct pmon_line, call);
@@ -110,14 +130,7 @@ static void fetch_done(struct lite_call *call)
 
 	trace_pmon_fetch(space, line->page->index, call->status);
 	if (call->status) {
-		/*
-		 * Transport errors come here only when the host is given up;
-		 * any other answer means that it no longer has the page. Which
-		 * is as it should be if the page was discarded meanwhile.
-		 */
-		if (!READ_ONCE(line->detached))
-			pmon_region_lose(line->region);
-		pmon_io_end(line, PMON_ENTRY_LOST);
+		fetch_failed(line, call);
 		return;
 	}
 	if (likely(pmon_page_sum(line->page) == line->copy.sum)) {
@@ -135,19 +148,23 @@ static void fetch_done(struct lite_call *call)
 			   space->comm, space->pid,
 			   line->page->index << PAGE_SHIFT, space->asid,
 			   line->retries);
-	pmon_io_end(line, PMON_ENTRY_LOST);
+	pmon_io_end(line, pmon_holder_suspect(line->region, call->peer) ?
+			  PMON_ENTRY_STORED : PMON_ENTRY_LOST);
 }
 
 static void fetch_request(struct pmon_line *line)
 {
+	struct pmon_holder *primary = pmon_region_primary(line->region);
+
 	line->retries = 0;
 	line->fetch.head = (struct mmon_fetch){
-		.asid = cpu_to_le64(line->region->asid),
+		.asid = cpu_to_le64(primary->asid),
 		.nr = cpu_to_le32(1),
 	};
 	line->fetch.addr = cpu_to_le64((u64)line->page->index << PAGE_SHIFT);
 	line->call = (struct lite_call){
-		.peer = line->region->home,
+		.peer = primary->peer,
+		.timeout_ms = pmon_region_timeout(line->region),
 		.service = LITE_SVC_MMON,
 		.op = MMON_OP_FETCH,
 		.flags = LITE_CALL_IDEMPOTENT,
@@ -164,16 +181,15 @@ static void fetch_request(struct pmon_line *line)
 
 /*
  * pmon_read_ended - what a READ brought, for one of its lines
- * @status: the transfer's
- * @rkey: its key
+ * @io: the transfer
  * Context: softirq or process; ends the transfer of the line.
  */
-void pmon_read_ended(struct pmon_line *line, int status, u32 rkey)
+void pmon_read_ended(struct pmon_line *line, const struct lite_io *io)
 {
-	struct pmon_space *space = line->space;
 	struct pmon_copy copy = line->copy;
+	int status = io->status;
 
-	trace_pmon_fetch(space, line->page->index, status);
+	trace_pmon_fetch(line->space, line->page->index, status);
 	if (likely(!status) && likely(pmon_page_sum(line->page) == copy.sum)) {
 		fetch_timed(line);
 		pmon_io_end(line, NULL);
@@ -186,14 +202,15 @@ void pmon_read_ended(struct pmon_line *line, int status, u32 rkey)
 		pmon_count(reads_failed);
 	}
 	if (status == -EREMOTEIO)
-		pmon_grant_revoked(line->region, copy.location, rkey);
+		pmon_grant_revoked(line->region, copy.location, io->rkey);
+	else if (status == -ETIMEDOUT || status == -EHOSTDOWN)
+		pmon_holder_suspect(line->region, io->peer);
 	pmon_io_end(line, pmon_entry_remote(pmon_copy_of(copy.sum)));
 }
 
 static void read_done(struct lite_io *io)
 {
-	pmon_read_ended(container_of(io, struct pmon_line, read), io->status,
-			io->rkey);
+	pmon_read_ended(container_of(io, struct pmon_line, read), io);
 }
 
 static bool fetch_read(struct pmon_line *line)
@@ -204,7 +221,8 @@ static bool fetch_read(struct pmon_line *line)
 		return false;
 	pmon_count(reads);
 	line->read = (struct lite_io){
-		.peer = line->region->home,
+		.peer = pmon_region_home(line->region),
+		.timeout_ms = pmon_region_timeout(line->region),
 		.remote_addr = reach.addr,
 		.rkey = reach.rkey,
 		.local = &line->sge,

@@ -37,6 +37,85 @@ void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
 	flush->err[i] = -EBUSY;
 }
 
+/* ---- a request --------------------------------------------------------------------- */
+
+/*
+ * As many as go into one, from *@next on: what is not stored, or, for the
+ * secondaries, what the primary gets one-sided.
+ */
+static unsigned int request_build(struct pmon_flush *flush, unsigned int *next,
+				  struct lite_sge *sge, u8 *which,
+				  bool secondaries)
+{
+	unsigned int i, n = 0;
+
+	while (*next < flush->nr && n < MMON_FLUSH_MAX) {
+		struct pmon_line *line;
+
+		i = (*next)++;
+		line = flush->line[i];
+
+		if (secondaries ? !flush->one_sided[i] : !flush->err[i])
+			continue;
+		/*
+		 * A detached line's range may be unmapped at the home already:
+		 * the discarder detached it before it logged the change, and
+		 * the log was delivered just now. One that is detached from
+		 * here on is logged after this request has its number.
+		 */
+		if (READ_ONCE(line->detached)) {
+			if (!secondaries)
+				flush->err[i] = 0;
+			continue;
+		}
+		flush->body.page[n] = (struct mmon_flush_page){
+			.addr = cpu_to_le64((u64)line->page->index <<
+					    MMON_PAGE_SHIFT),
+			.sum = cpu_to_le32(flush->sum[i]),
+		};
+		which[n] = i;
+		sge[n++] = flush->sge[i];
+	}
+	return n;
+}
+
+static struct pmon_message request_message(struct pmon_flush *flush,
+					   const struct lite_sge *sge,
+					   unsigned int n)
+{
+	flush->body.head.nr = cpu_to_le32(n);
+	flush->body.head.checksum = cpu_to_le32(pmon_checksum_kind());
+	return (struct pmon_message){
+		.op = MMON_OP_FLUSH,
+		.body = &flush->body,
+		.len = offsetof(typeof(flush->body), page[n]),
+		.payload = sge,
+		.nr_payload = n,
+		.reply = &flush->reply,
+		.reply_size = sizeof(flush->reply_space),
+	};
+}
+
+/*
+ * The secondaries get by request what the primary gets one-sided, meanwhile. One that
+ * does not take it is no secondary any more.
+ */
+static void replicate(struct pmon_flush *flush)
+{
+	struct lite_sge sge[MMON_FLUSH_MAX];
+	struct pmon_message message;
+	u8 which[MMON_FLUSH_MAX];
+	unsigned int n, next = 0;
+
+	if (!pmon_region_replicated(flush->region))
+		return;
+	while ((n = request_build(flush, &next, sge, which, true))) {
+		message = request_message(flush, sge, n);
+		message.whom = PMON_TO_SECONDARIES;
+		pmon_stream_call(flush->region, &message);
+	}
+}
+
 /* ---- one-sided ----------------------------------------------------------------- */
 
 static void writes_put(struct pmon_flush *flush)
@@ -58,6 +137,8 @@ static void write_done(struct lite_io *io)
 	if (io->status == -EREMOTEIO)
 		pmon_grant_revoked(flush->region, flush->location[first],
 				   io->rkey);
+	else if (io->status == -ETIMEDOUT || io->status == -EHOSTDOWN)
+		pmon_holder_suspect(flush->region, io->peer);
 	writes_put(flush);
 }
 
@@ -114,7 +195,8 @@ static unsigned int write_build(struct pmon_flush *flush, bool spares)
 	unsigned int i, nr = 0;
 
 	for (i = 0; i < flush->nr; i++) {
-		if (!place(flush, i, spares, &reach)) {
+		flush->one_sided[i] = place(flush, i, spares, &reach);
+		if (!flush->one_sided[i]) {
 			write = NULL;
 			continue;
 		}
@@ -125,12 +207,13 @@ static unsigned int write_build(struct pmon_flush *flush, bool spares)
 			write = &flush->write[nr++];
 			write->flush = flush;
 			write->io = (struct lite_io){
-				.peer = flush->region->home,
+				.peer = flush->region->primary->peer,
 				.write = true,
 				.remote_addr = reach.addr,
 				.rkey = reach.rkey,
 				.local = &flush->sge[i],
 				.nr_local = 1,
+				.timeout_ms = pmon_region_timeout(flush->region),
 				.done = write_done,
 			};
 		}
@@ -162,12 +245,17 @@ static void spare_done(struct pmon_flush *flush, unsigned int i)
 /* Return: how many pages were stored. */
 static unsigned int write_one_sided(struct pmon_flush *flush)
 {
+	struct pmon_region *region = flush->region;
 	unsigned int i, nr, stored = 0;
 	bool spares;
 
-	if (!pmon_grants_used(flush->region))
+	if (!pmon_grants_used(region))
 		return 0;
-	spares = pmon_spares_prepare(flush->region, count_homeless(flush));
+	/* Secondaries are named addresses, which must be what they know. */
+	if (pmon_region_replicated(region) &&
+	    !pmon_changes_told(&region->changes) && pmon_stream_sync(region))
+		return 0;
+	spares = pmon_spares_prepare(region, count_homeless(flush));
 	nr = write_build(flush, spares);
 	if (!nr)
 		return 0;
@@ -175,6 +263,7 @@ static unsigned int write_one_sided(struct pmon_flush *flush)
 	atomic_set(&flush->writing, nr);
 	for (i = 0; i < nr; i++)
 		lite_io_submit(&flush->write[i].io);
+	replicate(flush);
 	/* The transfers end by themselves when the host is given up. */
 	wait_for_completion(&flush->written);
 	pmon_count_n(writes, nr);
@@ -187,41 +276,6 @@ static unsigned int write_one_sided(struct pmon_flush *flush)
 }
 
 /* ---- by request ---------------------------------------------------------------- */
-
-/* As many as go into one, from *@next on. */
-static unsigned int request_build(struct pmon_flush *flush, unsigned int *next,
-				  struct lite_sge *sge, u8 *which)
-{
-	unsigned int i, n = 0;
-
-	while (*next < flush->nr && n < MMON_FLUSH_MAX) {
-		struct pmon_line *line;
-
-		i = (*next)++;
-		line = flush->line[i];
-
-		if (!flush->err[i])
-			continue;
-		/*
-		 * A detached line's range may be unmapped at the home already:
-		 * the discarder detached it before it logged the change, and
-		 * the log was delivered just now. One that is detached from
-		 * here on is logged after this request has its number.
-		 */
-		if (READ_ONCE(line->detached)) {
-			flush->err[i] = 0;
-			continue;
-		}
-		flush->body.page[n] = (struct mmon_flush_page){
-			.addr = cpu_to_le64((u64)line->page->index <<
-					    MMON_PAGE_SHIFT),
-			.sum = cpu_to_le32(flush->sum[i]),
-		};
-		which[n] = i;
-		sge[n++] = flush->sge[i];
-	}
-	return n;
-}
 
 /* The answer, from another host: what does not fit together is not used. */
 static void request_locate(struct pmon_flush *flush, const u8 *which,
@@ -255,18 +309,16 @@ static int request_send(struct pmon_flush *flush, unsigned int *next)
 {
 	struct pmon_region *region = flush->region;
 	struct lite_sge sge[MMON_FLUSH_MAX];
+	struct pmon_message message;
 	u8 which[MMON_FLUSH_MAX];
 	unsigned int n;
 	int ret;
 
-	n = request_build(flush, next, sge, which);
+	n = request_build(flush, next, sge, which, false);
 	if (!n)
 		return 0;
-	flush->body.head.nr = cpu_to_le32(n);
-	flush->body.head.checksum = cpu_to_le32(pmon_checksum_kind());
-	ret = pmon_stream_call(region, MMON_OP_FLUSH, &flush->body,
-			       offsetof(typeof(flush->body), page[n]), sge, n,
-			       &flush->reply, sizeof(flush->reply_space));
+	message = request_message(flush, sge, n);
+	ret = pmon_stream_call(region, &message);
 	if (ret < 0) {
 		pmon_count(flush_errors);
 		return ret;

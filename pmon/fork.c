@@ -375,6 +375,31 @@ static int fork_entries(struct fork *fork)
 	return ret < 0 ? ret : err;
 }
 
+/* Clones are made where the originals are. */
+static int fork_holders(struct pmon_region *from, struct pmon_region *to)
+{
+	struct pmon_holder *primary, *holder;
+	unsigned int i;
+
+	primary = pmon_holder_make(to, lite_peer_node(from->primary->peer));
+	if (IS_ERR(primary))
+		return PTR_ERR(primary);
+	to->epoch = from->epoch;
+	/* Pairs with pmon_region_primary(). */
+	smp_store_release(&to->primary, primary);
+	for (i = 0; i < PMON_SECONDARIES; i++) {
+		if (!from->secondary[i] || !from->secondary[i]->in_step)
+			continue;
+		holder = pmon_holder_make(to, lite_peer_node(from->secondary[i]->peer));
+		/* Without it the child is repaired, if it lives so long. */
+		if (IS_ERR(holder))
+			break;
+		holder->in_step = true;
+		pmon_holder_add(to, holder);
+	}
+	return 0;
+}
+
 /* The child's view of the home, now that it is known what the child has there. */
 static int fork_home(struct fork *fork)
 {
@@ -383,13 +408,8 @@ static int fork_home(struct fork *fork)
 	if (fork->stored) {
 		if (READ_ONCE(from->lost))
 			pmon_region_lose(to);
-		/* A clone is made where the original is. */
-		if (!to->home)
-			to->home = lite_peer_get(lite_peer_node(from->home));
-		if (IS_ERR(to->home)) {
-			to->home = NULL;
+		if (!to->primary && fork_holders(from, to))
 			return -ENOMEM;
-		}
 		pmon_clone_promise(from, to, fork->first, fork->last);
 	}
 	return pmon_changes_inherit(&to->changes, &from->changes, fork->first,

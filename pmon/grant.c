@@ -34,6 +34,19 @@ void pmon_grants_init(struct pmon_region *region)
 	xa_init_flags(&region->grants, XA_FLAGS_LOCK_BH);
 }
 
+/* pmon_grants_forget - the primary is another one. Context: stream_lock held. */
+void pmon_grants_forget(struct pmon_region *region)
+{
+	struct grant *grant;
+	unsigned long chunk;
+
+	lockdep_assert_held(&region->stream_lock);
+	xa_for_each(&region->grants, chunk, grant) {
+		xa_erase_bh(&region->grants, chunk);
+		kfree_rcu(grant, rcu);
+	}
+}
+
 /* pmon_grants_destroy - no transfer is under way any more */
 void pmon_grants_destroy(struct pmon_region *region)
 {
@@ -132,9 +145,20 @@ void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire)
 		kfree_rcu(old, rcu);
 }
 
-/* Entries and lines of [@first, @last] under one lock; false: that was all. */
+static struct pmon_copy withheld(struct pmon_copy copy, bool place)
+{
+	copy.in_place = false;
+	if (place)
+		copy.location = 0;
+	return copy;
+}
+
+/*
+ * Entries and lines of [@first, @last] under one lock; false: that was all.
+ * @place: not only writing in place, the place itself is taken out
+ */
 static bool withhold_some(struct pmon_region *region, unsigned long *index,
-			  pgoff_t last)
+			  pgoff_t last, bool place)
 {
 	XA_STATE(xas, &region->space->lines, *index);
 	struct pmon_line *line;
@@ -149,14 +173,12 @@ static bool withhold_some(struct pmon_region *region, unsigned long *index,
 			break;
 		line = xa_is_value(entry) ? NULL : entry;
 		if (line && READ_ONCE(line->region) == region)
-			line->copy.in_place = false;
+			line->copy = withheld(line->copy, place);
 		if (!pmon_entry_is_remote(entry))
 			continue;
 		copy = pmon_entry_copy(entry);
-		if (!copy.in_place)
-			continue;
-		copy.in_place = false;
-		xas_store(&xas, pmon_entry_remote(copy));
+		if (copy.in_place || (place && copy.location))
+			xas_store(&xas, pmon_entry_remote(withheld(copy, place)));
 	}
 	xas_unlock_bh(&xas);
 	return entry;
@@ -176,6 +198,24 @@ void pmon_grant_withhold(struct pmon_region *region, pgoff_t first, pgoff_t last
 	lockdep_assert_held(&region->stream_lock);
 	if (!pmon_grant_any(region))
 		return;
-	while (withhold_some(region, &index, last))
+	while (withhold_some(region, &index, last, false))
+		cond_resched();
+}
+
+/*
+ * pmon_grant_forget_places - the primary is another one, where nothing is known to
+ *	lie where it lay
+ *
+ * There is no grant, so that no transfer relies on a place meanwhile. Pages of other
+ * regions in [@first, @last] may lose theirs, too, which costs them requests.
+ * Context: stream_lock held.
+ */
+void pmon_grant_forget_places(struct pmon_region *region, pgoff_t first,
+			      pgoff_t last)
+{
+	unsigned long index = first;
+
+	lockdep_assert_held(&region->stream_lock);
+	while (withhold_some(region, &index, last, true))
 		cond_resched();
 }

@@ -52,6 +52,7 @@
 #define PMON_INTERNAL_H
 
 #include <linux/fs.h>
+#include <linux/completion.h>
 #include <linux/kref.h>
 #include <linux/maple_tree.h>
 #include <linux/mm.h>
@@ -92,7 +93,8 @@ struct pmon_threads;
 	X(prefetch_issued) X(prefetch_used) X(prefetch_wasted)		\
 	X(prefetch_late) X(prefetch_requests) X(prefetch_skips)		\
 	X(near_issued) X(near_used) X(mapped_around)			\
-	X(tags_dropped) X(locked_skips) X(poisoned)
+	X(tags_dropped) X(locked_skips) X(poisoned)			\
+	X(replica_pages) X(failovers) X(repairs) X(seeded_pages)
 
 enum pmon_counter {
 #define X(name) PMON_CTR_##name,
@@ -267,6 +269,7 @@ struct pmon_flush;
  * struct pmon_budget - what the processes of one `vnode run` share
  * @used: lines charged; pool.lock
  * @limit: lines it may hold
+ * @replicas: how many secondaries each region is to have
  * @low: the evictor starts below so many free lines, stops at twice as many;
  *	grows to @low_max when lines are short, shrinks to @low_min. Without a
  *	lock: it is a guess
@@ -282,6 +285,7 @@ struct pmon_budget {
 	struct kref ref;
 	struct list_head entry;
 	unsigned long limit;
+	unsigned int replicas;
 	unsigned long low;
 	unsigned long low_min;
 	unsigned long low_max;
@@ -398,6 +402,8 @@ bool pmon_changes_take_clone(struct pmon_changes *changes,
 			     struct pmon_region *child, struct pmon_clone *clone);
 bool pmon_changes_have_clones(struct pmon_changes *changes);
 bool pmon_changes_told(struct pmon_changes *changes);
+int pmon_changes_list(struct pmon_changes *changes, unsigned long *index,
+		      struct mmon_change *out, int max);
 
 void pmon_changes_set_plain(struct pmon_changes *changes, pgoff_t first,
 			    pgoff_t last);
@@ -420,21 +426,64 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
 	return plain;
 }
 
+/* ---- holder.c: who has a copy of a region ------------------------------------------ */
+
+/* One more than can be wanted: while one takes another's place. */
+#define PMON_REPLICAS_MAX	(LITE_PLACE_MAX - 1)
+#define PMON_SECONDARIES	(PMON_REPLICAS_MAX + 1)
+
+/**
+ * struct pmon_holder - a memory host that has, or had, a copy of a region
+ * @entry: region->holders
+ * @peer: the host
+ * @asid: under which it knows the region
+ * @seq: number of the last message that it acknowledged
+ * @attached: it has something of the region. Set by the streams of the region
+ *	and of the one it is a child of
+ * @in_step: a secondary that lacks nothing
+ * @gone: its host is lost, restarted or has left
+ * @leaving: it was told that it is none any more
+ * @acked, @sent: of the message under way
+ * @call, @done, @body, @exit: the message to a secondary, or the last one to any
+ *
+ * stream_lock, but for @gone, which hosts.c sets.
+ */
+struct pmon_holder {
+	struct list_head entry;
+	struct lite_peer *peer;
+	u64 asid;
+	u64 seq;
+	bool attached;
+	bool in_step;
+	bool gone;
+	bool leaving;
+	bool acked;
+	bool sent;
+	struct lite_call call;
+	struct completion done;
+	u8 *body;
+	struct mmon_exit exit;
+};
+
 /* ---- region.c: vRegions -------------------------------------------------------- */
 
 /**
  * struct pmon_region - what a space has in one vRegion, and at that one's home
  * @space: whose it is; a region lives as long as its space
  * @number: which vRegion of the address space
- * @asid: under which its home knows it
+ * @asid: a name for the log and for traces
  * @changes: what the home has yet to be told
- * @home: the memory host; NULL: not chosen yet. Written once under stream_lock.
+ * @holders: all that ever held it (holder.c); stream_lock
+ * @primary: the home; NULL: not chosen yet. Written under stream_lock.
+ * @secondary: who has a copy; stream_lock
+ * @epoch: of the manager's placement
+ * @seed_at: address from which on a new secondary has yet to be seeded; stream_lock
+ * @suspect: a transfer from the primary failed: before it is asked again it is replaced
+ * @repair: work that brings in new holders (repair.c)
  * @grants: chunk of frames at the home -> how to reach it (grant.c)
  * @spares: spare frames at the home (spare.c), stream_lock; NULL: never had any
  * @origin, @clones, @clone_work: fork's promises, see clone.c
- * @lost: the home died; any access that needs it gets SIGBUS
- * @seq, @attached: stream state, stream_lock; @attached of a child is set by
- *	its parent's stream
+ * @lost: all holders died; any access that needs one gets SIGBUS
  * @message: room for a message of the stream; stream_lock
  */
 struct pmon_region {
@@ -443,14 +492,18 @@ struct pmon_region {
 	u64 asid;
 	struct pmon_changes changes;
 	struct mutex stream_lock;	/* across RPCs: see the head */
-	struct lite_peer *home;
+	struct list_head holders;
+	struct pmon_holder *primary;
+	struct pmon_holder *secondary[PMON_SECONDARIES];
+	u64 epoch;
+	u64 seed_at;
+	bool suspect;
+	struct delayed_work repair;
 	struct xarray grants;
 	struct pmon_spares *spares;
 	struct pmon_region *origin;
 	atomic_t clones;
 	struct work_struct clone_work;
-	u64 seq;
-	bool attached;
 	bool lost;
 	u8 *message;
 };
@@ -467,20 +520,56 @@ struct pmon_region *pmon_region_twin(struct pmon_space *child,
 				     const struct pmon_region *parent);
 void pmon_region_assign(struct pmon_region *region, pgoff_t first, pgoff_t last);
 void pmon_region_lose(struct pmon_region *region);
+void pmon_region_forget_places(struct pmon_region *region);
 void pmon_regions_unmap(struct pmon_space *space, pgoff_t first, pgoff_t last);
 void pmon_regions_discard(struct pmon_space *space, pgoff_t first, pgoff_t last);
 void pmon_regions_forget_plain(struct pmon_space *space, pgoff_t first,
 			       pgoff_t last);
 void pmon_regions_end(struct pmon_space *space);
 void pmon_regions_free(struct pmon_space *space);
-void pmon_regions_lose_home(u32 node);
+void pmon_regions_host_gone(u32 node);
 
-/* NULL until something had to be sent; from then on it stays the same. */
+/* NULL until something had to be sent. */
+static inline struct pmon_holder *pmon_region_primary(struct pmon_region *region)
+{
+	/* Pairs with the releases in stream.c and holder.c: the holder is complete. */
+	return smp_load_acquire(&region->primary);
+}
+
 static inline struct lite_peer *pmon_region_home(struct pmon_region *region)
 {
-	/* Pairs with the release in stream.c: the peer is complete. */
-	return smp_load_acquire(&region->home);
+	struct pmon_holder *primary = pmon_region_primary(region);
+
+	return primary ? primary->peer : NULL;
 }
+
+static inline bool pmon_region_replicated(const struct pmon_region *region)
+{
+	return region->secondary[0] || region->secondary[1] ||
+	       region->secondary[2];
+}
+
+/* ---- holder.c ------------------------------------------------------------------ */
+
+struct pmon_holder *pmon_holder_make(struct pmon_region *region, u32 node);
+struct pmon_holder *pmon_holder_at(struct pmon_region *region, u32 node);
+unsigned int pmon_holders_in_step(struct pmon_region *region);
+u32 pmon_region_timeout(struct pmon_region *region);
+bool pmon_holder_add(struct pmon_region *region, struct pmon_holder *holder);
+void pmon_holder_drop(struct pmon_region *region, struct pmon_holder *holder);
+void pmon_holder_fail(struct pmon_region *region, struct pmon_holder *holder,
+		      int err);
+void pmon_holder_retire(struct pmon_holder *holder);
+int pmon_holder_promote(struct pmon_region *region, struct pmon_holder *holder);
+int pmon_holder_failover(struct pmon_region *region);
+bool pmon_holder_suspect(struct pmon_region *region, struct lite_peer *peer);
+void pmon_holders_end(struct pmon_region *region);
+
+/* ---- repair.c ------------------------------------------------------------------ */
+
+void pmon_repair_begin(struct pmon_region *region);
+void pmon_repair_soon(struct pmon_region *region);
+void pmon_repair_end(struct pmon_region *region);
 
 /* ---- space.c --------------------------------------------------------------- */
 
@@ -498,6 +587,7 @@ static inline struct lite_peer *pmon_region_home(struct pmon_region *region)
  * @wiped: maple tree of the ranges that a child gets as zeros
  * @threads: what is known of its threads' accesses (prefetch.c); NULL before the
  *	first miss
+ * @ended: the mm is gone
  * @move_from, @move_to, @move_len, @move_grow: mremap under way, between
  *	new_move_vma() and the
  *	mremap callback; mmap_lock held for writing
@@ -525,6 +615,7 @@ struct pmon_space {
 	atomic_long_t resident;
 	struct rcu_work free_work;
 	struct pmon_threads *threads;
+	bool ended;
 };
 
 extern const struct vm_operations_struct pmon_vm_ops;
@@ -575,14 +666,38 @@ static inline bool pmon_vma_managed(const struct vm_area_struct *vma)
 
 /* ---- stream.c -------------------------------------------------------------- */
 
+/** enum pmon_whom - who is sent a message */
+enum pmon_whom { PMON_TO_ALL, PMON_TO_PRIMARY, PMON_TO_SECONDARIES };
+
+/**
+ * struct pmon_message - one message of a region's stream
+ * @op: enum mmon_op
+ * @whom: who gets it
+ * @body, @len: begins with asid and sequence number, which are filled in for each
+ * @payload, @nr_payload: pages
+ * @reply, @reply_size: room for the body of the primary's answer
+ * @child: of a clone: the region that is to have it, whose asid is filled in, too
+ * @retry: it was taken out of the log: a refusal is not the end of it
+ */
+struct pmon_message {
+	u8 op;
+	enum pmon_whom whom;
+	void *body;
+	u32 len;
+	const struct lite_sge *payload;
+	u32 nr_payload;
+	void *reply;
+	u32 reply_size;
+	struct pmon_region *child;
+	bool retry;
+};
+
 int pmon_stream_home(struct pmon_region *region);
+int pmon_stream_open(struct pmon_region *region, struct pmon_holder *holder);
+int pmon_stream_call(struct pmon_region *region,
+		     const struct pmon_message *message);
 int pmon_stream_sync(struct pmon_region *region);
 int pmon_stream_sync_killable(struct pmon_region *region);
-int pmon_stream_call_retry(struct pmon_region *region, u8 op, void *body, u32 len,
-			   void *reply, u32 reply_size);
-int pmon_stream_call(struct pmon_region *region, u8 op, void *body, u32 len,
-		     const struct lite_sge *payload, u32 nr_payload,
-		     void *reply, u32 reply_size);
 void pmon_stream_exit(struct pmon_region *region);
 
 /* ---- grant.c ------------------------------------------------------------------ */
@@ -603,6 +718,7 @@ static inline bool pmon_reach_follows(const struct pmon_reach *reach,
 
 void pmon_grants_init(struct pmon_region *region);
 void pmon_grants_destroy(struct pmon_region *region);
+void pmon_grants_forget(struct pmon_region *region);
 bool pmon_grant_any(struct pmon_region *region);
 bool pmon_grants_used(struct pmon_region *region);
 bool pmon_grant_find(struct pmon_region *region, u32 location,
@@ -610,6 +726,8 @@ bool pmon_grant_find(struct pmon_region *region, u32 location,
 void pmon_grant_revoked(struct pmon_region *region, u32 location, u32 rkey);
 void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire);
 void pmon_grant_withhold(struct pmon_region *region, pgoff_t first, pgoff_t last);
+void pmon_grant_forget_places(struct pmon_region *region, pgoff_t first,
+			      pgoff_t last);
 
 /* ---- spare.c ----------------------------------------------------------------- */
 
@@ -620,6 +738,7 @@ void pmon_spare_filled(struct pmon_region *region, pgoff_t index, u32 location);
 bool pmon_spare_untold(struct pmon_region *region, pgoff_t index);
 void pmon_spares_failed(struct pmon_region *region);
 void pmon_spares_settled(struct pmon_region *region);
+void pmon_spares_forget(struct pmon_region *region);
 
 /* ---- clone.c ----------------------------------------------------------------- */
 
@@ -656,7 +775,7 @@ void pmon_fetch_start(struct pmon_line *line);
 bool pmon_fetch_spin(struct page *page);
 bool pmon_fetch_behind(struct pmon_region *region, pgoff_t index);
 bool pmon_fetch_needs_sync(struct pmon_region *region, pgoff_t index, void *entry);
-void pmon_read_ended(struct pmon_line *line, int status, u32 rkey);
+void pmon_read_ended(struct pmon_line *line, const struct lite_io *io);
 void pmon_io_end(struct pmon_line *line, void *failed);
 
 /* ---- prefetch.c ------------------------------------------------------------ */
@@ -701,7 +820,7 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
  * @line, @sge: what is stored: the lines' pages, or copies of them
  * @sum: of what is stored
  * @err: when sent: 0: stored; or why not
- * @location: where it is written, of those that are written one-sided
+ * @one_sided: it is written to the primary one-sided, and where, @location
  * @spare: it is, into a spare frame
  * @write: one-sided transfers, @writing of them under way, and @written when none
  * @body, @reply: of a request for those that are not written one-sided
@@ -717,6 +836,7 @@ struct pmon_flush {
 	u32 sum[PMON_FLUSH_MAX];
 	int err[PMON_FLUSH_MAX];
 	u32 location[PMON_FLUSH_MAX];
+	bool one_sided[PMON_FLUSH_MAX];
 	bool spare[PMON_FLUSH_MAX];
 	struct pmon_write {
 		struct lite_io io;
@@ -838,6 +958,7 @@ void pmon_intercept_exit(void);
 int pmon_hosts_init(void);
 void pmon_hosts_exit(void);
 u32 pmon_hosts_choose(void);
+bool pmon_host_draining(u32 node);
 int pmon_netlink_init(void);
 void pmon_netlink_exit(void);
 

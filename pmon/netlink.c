@@ -14,12 +14,37 @@ static const struct nla_policy pmon_policy[SK_ATTR_MAX + 1] = {
 	[SK_ATTR_EXCACHE_BYTES] = { .type = NLA_U64 },
 	[SK_ATTR_POLICY] = { .type = NLA_NUL_STRING, .len = 15 },
 	[SK_ATTR_PREFETCH] = NLA_POLICY_MAX(NLA_U8, 1),
+	[SK_ATTR_REPLICAS] = NLA_POLICY_MAX(NLA_U32, PMON_REPLICAS_MAX),
 };
+
+struct regions {
+	u64 all;
+	u64 degraded;
+};
+
+static int count_regions(struct pmon_space *space, void *arg)
+{
+	struct regions *regions = arg;
+	struct pmon_region *region;
+	unsigned long number;
+
+	xa_for_each(&space->regions, number, region) {
+		if (!pmon_region_primary(region) || READ_ONCE(region->lost))
+			continue;
+		regions->all++;
+		regions->degraded += pmon_holders_in_step(region) <
+				     space->budget->replicas;
+	}
+	return 0;
+}
 
 static int put_counters(struct sk_buff *msg)
 {
-	struct lite_counter table[PMON_NR_COUNTERS + 3];
+	struct lite_counter table[PMON_NR_COUNTERS + 5];
+	struct regions regions = { };
 	int i;
+
+	pmon_spaces_for_each(count_regions, &regions);
 
 	for (i = 0; i < PMON_NR_COUNTERS; i++) {
 		table[i].name = pmon_counter_name(i);
@@ -28,6 +53,8 @@ static int put_counters(struct sk_buff *msg)
 	table[i++] = (struct lite_counter){ "lines_total", pmon_pool_total() };
 	table[i++] = (struct lite_counter){ "lines_free", pmon_pool_free() };
 	table[i++] = (struct lite_counter){ "lines_peak_used", pmon_pool_peak() };
+	table[i++] = (struct lite_counter){ "regions", regions.all };
+	table[i++] = (struct lite_counter){ "degraded", regions.degraded };
 	return lite_nl_put_counters(msg, table, i);
 }
 
@@ -148,6 +175,7 @@ static int tag_refuse(struct genl_info *info, int err, unsigned long limit)
 static int tag_caller(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *bytes = info->attrs[SK_ATTR_EXCACHE_BYTES];
+	struct nlattr *replicas = info->attrs[SK_ATTR_REPLICAS];
 	struct pmon_budget *budget;
 	unsigned long limit = 0;
 	int ret;
@@ -168,6 +196,8 @@ static int tag_caller(struct sk_buff *skb, struct genl_info *info)
 	budget = pmon_budget_create(limit);
 	if (IS_ERR(budget))
 		return tag_refuse(info, PTR_ERR(budget), limit);
+	if (replicas)
+		budget->replicas = nla_get_u32(replicas);
 	/* Requests are handled in the sender's context: current asks. */
 	ret = pmon_tag_current(budget);
 	if (ret)

@@ -269,7 +269,8 @@ static void window_reverse(struct window *window)
 /* Does the home know where what it stores belongs? */
 static bool may_ask(const struct pmon_region *region)
 {
-	return !READ_ONCE(region->lost) && !READ_ONCE(region->changes.moves) &&
+	return !READ_ONCE(region->lost) && !READ_ONCE(region->suspect) &&
+	       !READ_ONCE(region->changes.moves) &&
 	       !atomic_read(&region->clones);
 }
 
@@ -310,7 +311,7 @@ static void window_read_done(struct lite_io *io)
 	unsigned int i, first = io->local - window->sge;
 
 	for (i = first; i < first + io->nr_local; i++)
-		pmon_read_ended(window->line[i], io->status, io->rkey);
+		pmon_read_ended(window->line[i], io);
 	window_part_ended(window);
 }
 
@@ -339,7 +340,8 @@ static unsigned int window_sort(struct window *window)
 		} else {
 			window->read[runs].window = window;
 			window->read[runs++].io = (struct lite_io){
-				.peer = region->home,
+				.peer = pmon_region_home(region),
+				.timeout_ms = pmon_region_timeout(region),
 				.remote_addr = reach.addr,
 				.rkey = reach.rkey,
 				.local = &window->sge[window->nr_read],
@@ -358,11 +360,11 @@ static unsigned int window_sort(struct window *window)
 /* The lines that are not READ, in one request. */
 static void window_ask(struct window *window)
 {
-	struct pmon_region *region = window->region;
+	struct pmon_holder *primary = pmon_region_primary(window->region);
 	unsigned int i, nr = window->nr - window->nr_read;
 
 	window->body.head = (struct mmon_fetch){
-		.asid = cpu_to_le64(region->asid),
+		.asid = cpu_to_le64(primary->asid),
 		.nr = cpu_to_le32(nr),
 	};
 	for (i = 0; i < nr; i++) {
@@ -371,7 +373,8 @@ static void window_ask(struct window *window)
 		window->body.addr[i] = cpu_to_le64((u64)page->index << PAGE_SHIFT);
 	}
 	window->call = (struct lite_call){
-		.peer = region->home,
+		.peer = primary->peer,
+		.timeout_ms = pmon_region_timeout(window->region),
 		.service = LITE_SVC_MMON,
 		.op = MMON_OP_FETCH,
 		.flags = LITE_CALL_IDEMPOTENT,

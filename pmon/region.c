@@ -134,6 +134,8 @@ static struct pmon_region *region_alloc(struct pmon_space *space, pgoff_t number
 	region->number = number;
 	region->asid = pmon_asid_next();
 	mutex_init(&region->stream_lock);
+	INIT_LIST_HEAD(&region->holders);
+	pmon_repair_begin(region);
 	pmon_grants_init(region);
 	pmon_changes_init(&region->changes);
 	return region;
@@ -219,6 +221,7 @@ void pmon_regions_end(struct pmon_space *space)
 	unsigned long number;
 
 	xa_for_each(&space->regions, number, region) {
+		pmon_repair_end(region);
 		pmon_clone_cancel(region);
 		pmon_clone_parent_ends(region);
 	}
@@ -308,34 +311,69 @@ void pmon_region_lose(struct pmon_region *region)
 	wake_up_all(&space->budget->free_wait);
 }
 
-struct lose_home {
+/*
+ * pmon_region_forget_places - the primary is another one
+ *
+ * Context: stream_lock held, so that nothing of the region moves to other addresses.
+ */
+void pmon_region_forget_places(struct pmon_region *region)
+{
+	MA_STATE(mas, &region->space->moved, 0, 0);
+	pgoff_t first = region->number << region_shift, last;
+	struct pmon_region *other;
+
+	pmon_grant_forget_places(region, first, first + (1UL << region_shift) - 1);
+	rcu_read_lock();
+	mas_for_each(&mas, other, ULONG_MAX) {
+		if (other != region)
+			continue;
+		first = mas.index;
+		last = mas.last;
+		mas_pause(&mas);
+		rcu_read_unlock();
+		pmon_grant_forget_places(region, first, last);
+		rcu_read_lock();
+	}
+	rcu_read_unlock();
+}
+
+struct gone_host {
 	u32 node;
 };
 
-static int lose_if_home(struct pmon_space *space, void *arg)
+static void host_gone(struct pmon_region *region, u32 node)
 {
-	struct lose_home *lose = arg;
+	struct pmon_holder *holder = pmon_holder_at(region, node);
+
+	/* A holder that was never sent anything has lost nothing. */
+	if (!holder || !(READ_ONCE(holder->attached) ||
+			 atomic_read(&region->clones)))
+		return;
+	if (holder != pmon_region_primary(region)) {
+		WRITE_ONCE(holder->gone, true);
+		pmon_repair_soon(region);
+	} else if (!pmon_holder_suspect(region, holder->peer)) {
+		pmon_region_lose(region);
+	}
+}
+
+static int gone_from_space(struct pmon_space *space, void *arg)
+{
+	struct gone_host *gone = arg;
 	struct pmon_region *region;
 	unsigned long number;
-	struct lite_peer *home;
 
-	xa_for_each(&space->regions, number, region) {
-		home = pmon_region_home(region);
-		/* A region that never sent anything has lost nothing. */
-		if (home && lite_peer_node(home) == lose->node &&
-		    (READ_ONCE(region->attached) ||
-		     atomic_read(&region->clones)))
-			pmon_region_lose(region);
-	}
+	xa_for_each(&space->regions, number, region)
+		host_gone(region, gone->node);
 	return 0;
 }
 
-/* pmon_regions_lose_home - a memory host died, restarted or left */
-void pmon_regions_lose_home(u32 node)
+/* pmon_regions_host_gone - a memory host died, restarted or left */
+void pmon_regions_host_gone(u32 node)
 {
-	struct lose_home lose = { .node = node };
+	struct gone_host gone = { .node = node };
 
-	pmon_spaces_for_each(lose_if_home, &lose);
+	pmon_spaces_for_each(gone_from_space, &gone);
 }
 
 int pmon_region_init(void)

@@ -79,15 +79,19 @@ static void list_read(struct pmon_region *region, struct pmon_spares *spares,
 	}
 }
 
-static void body_fill(struct pmon_spares *spares)
+/* Secondaries have no spare frames: they are sent the pages themselves. */
+static struct pmon_message adoption(struct pmon_spares *spares)
 {
 	spares->body.head.nr = cpu_to_le32(spares->untold);
 	spares->body.head.want = cpu_to_le32(MMON_SPARES_MAX);
-}
-
-static u32 body_len(const struct pmon_spares *spares)
-{
-	return offsetof(typeof(spares->body), page[spares->untold]);
+	return (struct pmon_message){
+		.op = MMON_OP_ADOPT,
+		.whom = PMON_TO_PRIMARY,
+		.body = &spares->body,
+		.len = offsetof(typeof(spares->body), page[spares->untold]),
+		.reply = &spares->reply,
+		.reply_size = sizeof(spares->reply_space),
+	};
 }
 
 static void told(struct pmon_region *region, struct pmon_spares *spares, int len)
@@ -108,15 +112,15 @@ static void told(struct pmon_region *region, struct pmon_spares *spares, int len
 int pmon_spares_tell(struct pmon_region *region)
 {
 	struct pmon_spares *spares = region->spares;
+	struct pmon_message message;
 	int ret;
 
 	lockdep_assert_held(&region->stream_lock);
 	if (!spares || !spares->untold)
 		return 0;
-	body_fill(spares);
-	ret = pmon_stream_call_retry(region, MMON_OP_ADOPT, &spares->body,
-				     body_len(spares), &spares->reply,
-				     sizeof(spares->reply_space));
+	message = adoption(spares);
+	message.retry = true;
+	ret = pmon_stream_call(region, &message);
 	if (ret < 0)
 		return ret;
 	told(region, spares, ret);
@@ -126,16 +130,15 @@ int pmon_spares_tell(struct pmon_region *region)
 /* Tells of what there is and asks for more; what there is not goes by request. */
 static void ask(struct pmon_region *region, struct pmon_spares *spares)
 {
+	struct pmon_message message;
 	int ret;
 
 	if (spares->untold) {
 		if (pmon_spares_tell(region))
 			return;
 	} else {
-		body_fill(spares);
-		ret = pmon_stream_call(region, MMON_OP_ADOPT, &spares->body,
-				       body_len(spares), NULL, 0, &spares->reply,
-				       sizeof(spares->reply_space));
+		message = adoption(spares);
+		ret = pmon_stream_call(region, &message);
 		if (ret >= 0)
 			told(region, spares, ret);
 	}
@@ -253,4 +256,25 @@ void pmon_spares_settled(struct pmon_region *region)
 	lockdep_assert_held(&region->stream_lock);
 	if (region->spares)
 		region->spares->tainted = false;
+}
+
+/*
+ * pmon_spares_forget - the primary is another one: these are not at it
+ *
+ * What lies in them it has from having been a secondary. Context: stream_lock held.
+ */
+void pmon_spares_forget(struct pmon_region *region)
+{
+	struct pmon_spares *spares = region->spares;
+
+	lockdep_assert_held(&region->stream_lock);
+	if (!spares)
+		return;
+	spin_lock(&spares->lock);
+	spares->untold = 0;
+	spin_unlock(&spares->lock);
+	spares->next = 0;
+	spares->nr = 0;
+	spares->wait = 0;
+	spares->tainted = false;
 }

@@ -72,8 +72,9 @@ TRACE_EVENT(pmon_flush,
 );
 
 TRACE_EVENT(pmon_stream,
-	TP_PROTO(struct pmon_region *region, u8 op, u64 seq, int status),
-	TP_ARGS(region, op, seq, status),
+	TP_PROTO(struct pmon_region *region, struct pmon_holder *holder, u8 op,
+		 int status),
+	TP_ARGS(region, holder, op, status),
 	TP_STRUCT__entry(
 		__field(u64, asid)
 		__field(u64, seq)
@@ -81,13 +82,30 @@ TRACE_EVENT(pmon_stream,
 		__field(u8, op)
 	),
 	TP_fast_assign(
-		__entry->asid = region->asid;
-		__entry->seq = seq;
+		__entry->asid = holder->asid;
+		__entry->seq = holder->seq + (status < 0);
 		__entry->status = status;
 		__entry->op = op;
 	),
 	TP_printk("asid=%llx op=%u seq=%llu status=%d", __entry->asid,
 		  __entry->op, __entry->seq, __entry->status)
+);
+
+TRACE_EVENT(pmon_holder,
+	TP_PROTO(struct pmon_region *region, u32 node, const char *what),
+	TP_ARGS(region, node, what),
+	TP_STRUCT__entry(
+		__field(u64, asid)
+		__field(u32, node)
+		__string(what, what)
+	),
+	TP_fast_assign(
+		__entry->asid = region->asid;
+		__entry->node = node;
+		sk_assign_str(what, what);
+	),
+	TP_printk("region=%llx node=%pI4h %s", __entry->asid, &__entry->node,
+		  __get_str(what))
 );
 
 TRACE_EVENT(pmon_fork,

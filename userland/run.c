@@ -126,7 +126,7 @@ static void report_refusal(const struct vn_nl *nl, int err, const char *size)
 	}
 }
 
-static int tag(uint64_t bytes, const char *size)
+static int tag(uint64_t bytes, const char *size, uint32_t replicas)
 {
 	static struct vn_nl nl;
 	struct nlmsghdr *nlh;
@@ -137,6 +137,8 @@ static int tag(uint64_t bytes, const char *size)
 		nlh = vn_nl_request(&nl, SK_CMD_TAG, 0);
 		if (size)
 			mnl_attr_put_u64(nlh, SK_ATTR_EXCACHE_BYTES, bytes);
+		if (replicas)
+			mnl_attr_put_u32(nlh, SK_ATTR_REPLICAS, replicas);
 		err = vn_nl_talk(&nl, nlh, NULL, NULL);
 		vn_nl_close(&nl);
 	}
@@ -155,19 +157,37 @@ static int report_exec(const char *name, int err)
 	return VN_RUN_NOEXEC;
 }
 
+/* How many secondary copies: pmon knows the same bound. */
+static int parse_replicas(const char *text, uint32_t *replicas)
+{
+	if (text[0] < '0' || text[0] > '2' || text[1]) {
+		vn_error("--replicas: '%s' is not 0, 1 or 2", text);
+		return -EINVAL;
+	}
+	*replicas = text[0] - '0';
+	return 0;
+}
+
 int vn_run(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "excache", required_argument, NULL, 'e' },
+		{ "replicas", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 }
 	};
 	const char *size = NULL, *wrong;
+	uint32_t replicas = 0;
 	uint64_t bytes = 0;
 	char *path = NULL;
 	int c, err;
 
 	/* "+": what follows the program belongs to the program. */
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		if (c == 'r') {
+			if (parse_replicas(optarg, &replicas))
+				return VN_RUN_FAILED;
+			continue;
+		}
 		if (c != 'e')
 			return VN_RUN_FAILED;
 		size = optarg;
@@ -178,7 +198,7 @@ int vn_run(int argc, char **argv)
 		}
 	}
 	if (optind == argc) {
-		vn_error("run: which program? vnode run [--excache SIZE] [--] "
+		vn_error("run: which program? vnode run [--excache SIZE] [--replicas N] [--] "
 			 "PROGRAM [ARGUMENT...]");
 		return VN_RUN_FAILED;
 	}
@@ -196,7 +216,7 @@ int vn_run(int argc, char **argv)
 		free(path);
 		return VN_RUN_NOEXEC;
 	}
-	if (tag(bytes, size))
+	if (tag(bytes, size, replicas))
 		return VN_RUN_FAILED;
 	/* With a slash in it this searches nothing; scripts without #! work. */
 	execvp(path, argv);

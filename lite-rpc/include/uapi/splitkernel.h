@@ -25,7 +25,8 @@
  * @SK_CMD_TAG: do; pmon, CAP_SYS_ADMIN. Tags the calling process: memory it
  *	maps from now on, and after exec, is managed. SK_ATTR_EXCACHE_BYTES
  *	(optional) limits the ExCache of the process and its descendants
- *	together; without it the limit is the whole pool.
+ *	together; without it the limit is the whole pool. SK_ATTR_REPLICAS
+ *	(optional, 0 to 2) is how many secondary copies its memory is to have.
  * @SK_CMD_SET: do; CAP_SYS_ADMIN. pmon: SK_ATTR_POLICY, SK_ATTR_PREFETCH, one or
  *	both. gmm: SK_ATTR_POLICY, of placement. lite_rpc: SK_ATTR_MANAGER.
  * @SK_CMD_DRAIN: do; lite_rpc, CAP_SYS_ADMIN: asks the manager to place nothing
