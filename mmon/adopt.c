@@ -166,6 +166,9 @@ int mmon_adopt(struct mmon *m, const struct mmon_owner *owner,
 		mutex_lock(&space->lock);
 		ret = space->dead ? -ENOENT :
 				    mmon_space_sequence(space, in->seq);
+		/* Also a repeat: there was none at a replica. */
+		if (!space->dead && space->kind == MMON_REPLICA)
+			ret = -EOPNOTSUPP;
 		if (!ret) {
 			ret = adopt(m, space, in);
 			if (!ret)

@@ -6,6 +6,9 @@
  * or nothing as in maps.c: the child's new vma array and a slot for each page
  * come first. A child that is created by the request is published complete.
  *
+ * The child of a replica is a replica; of one that was promoted, one that was
+ * promoted, with what is not rebuilt yet. Records are shared as frames are.
+ *
  * Frames of the parent's own chunks are shared like others, and its grants stay:
  * the owner does not write in place any more what it asks to be cloned, and is
  * told where such a page is only when it has flushed it anew. A child has the
@@ -79,16 +82,23 @@ static int reserve(const struct clone *c)
 /* All slots are reserved: nothing here can fail. */
 static void share(struct mmon *m, const struct clone *c)
 {
-	struct mmon_frame *frame;
+	struct mmon_record *record;
 	unsigned long index;
+	void *entry;
 
 	lockdep_assert_held(&c->parent->lock);
 	lockdep_assert_held(&c->child->lock);
 	mmon_space_drop(m, c->child, c->first, c->last, true);
-	xa_for_each_range(&c->parent->pages, index, frame, c->first, c->last) {
-		atomic_inc(&frame->maps);
-		xa_store(&c->child->pages, index, frame, GFP_KERNEL);
-		c->child->frames++;
+	xa_for_each_range(&c->parent->pages, index, entry, c->first, c->last) {
+		record = mmon_entry_record(entry);
+		if (record) {
+			mmon_record_get(&m->log, record);
+			c->child->records++;
+		} else {
+			atomic_inc(&mmon_entry_frame(entry)->maps);
+			c->child->frames++;
+		}
+		xa_store(&c->child->pages, index, entry, GFP_KERNEL);
 		cond_resched();
 	}
 	mmon_space_unreserve(c->child, c->first, c->last);
@@ -108,13 +118,18 @@ static int apply(struct mmon *m, const struct clone *c, bool created)
 	}
 	share(m, c);
 	mmon_space_set_vmas(c->child, vmas);
-	if (created)
+	if (created) {
+		c->child->kind = c->parent->kind;
+		c->child->feeder = c->parent->feeder;
 		err = mmon_space_publish(m, c->child);
-	if (err)
+	}
+	if (err) {
 		mmon_space_clear(m, c->child);
-	else
-		c->parent->seq++;
-	return err;
+		return err;
+	}
+	c->parent->seq++;
+	mmon_rebuild_kick(m, c->child);
+	return 0;
 }
 
 /* With a referenced parent. Return: -ESTALE or -EEXIST: start over. */

@@ -31,6 +31,14 @@ static const char * const counter_name[MMON_C_NR] = {
 	[MMON_C_REFUSED_UNKNOWN]	= "refused_unknown",
 	[MMON_C_REFUSED_NO_MEMORY]	= "refused_no_memory",
 	[MMON_C_REFUSED_SPARE]		= "refused_spare",
+	[MMON_C_REFUSED_STORE]		= "refused_store",
+	[MMON_C_REPLICAS_MADE]		= "replicas_made",
+	[MMON_C_PROMOTES]		= "promotes",
+	[MMON_C_REBUILT_PAGES]		= "rebuilt_pages",
+	[MMON_C_SEEDS]			= "seeds",
+	[MMON_C_SEED_PAGES]		= "seed_pages",
+	[MMON_C_FEEDS]			= "feeds",
+	[MMON_C_FEED_PAGES]		= "feed_pages",
 };
 
 static const struct {
@@ -49,6 +57,7 @@ static const struct {
 	{ -ENOENT, MMON_C_REFUSED_UNKNOWN, "unknown address space" },
 	{ -ENOMEM, MMON_C_REFUSED_NO_MEMORY, "no kernel memory" },
 	{ -EINVAL, MMON_C_REFUSED_SPARE, "no spare frame of it" },
+	{ -EIO, MMON_C_REFUSED_STORE, "the segment store does not give it back" },
 };
 
 void mmon_count(struct mmon *m, enum mmon_counter which, u64 n)
@@ -82,11 +91,17 @@ void mmon_count_refusal(struct mmon *m, int err)
 			mmon_count(m, refusal[i].counter, 1);
 }
 
-/** mmon_refusal_text - @err in words */
-const char *mmon_refusal_text(int err)
+/** mmon_refusal_text - why @op was answered with @err, in words */
+const char *mmon_refusal_text(u32 op, int err)
 {
 	unsigned int i;
 
+	if (err == -EOPNOTSUPP && op == MMON_OP_REPLICA)
+		return "this host takes no replicas (log_mb=0)";
+	if (err == -EOPNOTSUPP && op == MMON_OP_ADOPT)
+		return "a replica has no spare frames";
+	if (err == -EOPNOTSUPP && op == MMON_OP_FEED)
+		return "not a replica";
 	for (i = 0; i < ARRAY_SIZE(refusal); i++)
 		if (refusal[i].err == err)
 			return refusal[i].text;
@@ -103,9 +118,11 @@ const char *mmon_refusal_text(int err)
 int mmon_counters_read(struct mmon *m, struct lite_counter *table)
 {
 	u32 peak, granted, used = mmon_pool_used(&m->pool, &peak);
+	struct mmon_log_stats log;
 	u64 revoked;
 	int i, n = 0;
 
+	mmon_log_read_stats(&m->log, &log);
 	mmon_chunks_read(&m->pool, &granted, &revoked);
 	table[n++] = (struct lite_counter){ "frames_total", m->pool.capacity };
 	table[n++] = (struct lite_counter){ "frames_free",
@@ -115,6 +132,19 @@ int mmon_counters_read(struct mmon *m, struct lite_counter *table)
 					    atomic_read(&m->nr_spaces) };
 	table[n++] = (struct lite_counter){ "chunks_granted", granted };
 	table[n++] = (struct lite_counter){ "grants_revoked", revoked };
+	table[n++] = (struct lite_counter){ "replicas",
+					    atomic_read(&m->nr_replicas) };
+	table[n++] = (struct lite_counter){ "log_segments_total", log.segments };
+	table[n++] = (struct lite_counter){ "log_segments_free",
+					    log.segments_free };
+	table[n++] = (struct lite_counter){ "log_segments_stored",
+					    log.segments_stored };
+	table[n++] = (struct lite_counter){ "log_records", log.records };
+	table[n++] = (struct lite_counter){ "log_appends", log.appends };
+	table[n++] = (struct lite_counter){ "log_compactions", log.compactions };
+	table[n++] = (struct lite_counter){ "log_stored", log.written };
+	table[n++] = (struct lite_counter){ "log_loads", log.loads };
+	table[n++] = (struct lite_counter){ "log_waits", log.waits };
 	for (i = 0; i < MMON_C_NR; i++) {
 		table[n].name = counter_name[i];
 		table[n++].value = atomic64_read(&m->counter[i]);

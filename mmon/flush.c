@@ -5,6 +5,8 @@
  * The peer can overwrite the payload while it is read, so the payload is copied
  * into fresh frames and the copies are checked. Nobody sees them until then.
  *
+ * A replica's pages go to the log instead (replica.c).
+ *
  * The answer tells where the pages are, so that the owner can read and overwrite
  * them one-sided. A frame that another space has as well is not told of: it must
  * not be written in place.
@@ -87,6 +89,11 @@ static int store(struct mmon *m, struct mmon_space *space,
 
 	lockdep_assert_held(&space->lock);
 	err = check_vmas(space, in);
+	if (!err && space->kind == MMON_REPLICA) {
+		err = mmon_append(m, space, in, NULL, in->nr);
+		space->seq += !err;
+		return err;
+	}
 	if (err)
 		return err;
 	exclusive = count_exclusive(space, in);

@@ -3,9 +3,12 @@
  * mmon: the memory monitor, inside.
  *
  * What there is
- *	A pool of frames, an address space per asid, and six requests. A space
+ *	A pool of frames, an address space per asid, and ten requests. A space
  *	has an array of vmas (which ranges exist, what they permit) and a page
- *	map (address >> 12 to frame).
+ *	map (address >> 12 to frame). The pages of a replica are not in frames but
+ *	in a log (log.c); its page map has records. When it is promoted it becomes an
+ *	ordinary space, and its records become frames one by one (rebuild.c); any
+ *	page map may have both.
  *
  * mmon never changes a frame's content while anybody can see it
  *	A flush fills fresh frames, checks them, and only then puts them into the
@@ -27,14 +30,21 @@
  *	space->lock (of two spaces the one with the smaller asid first)
  *	    xa_lock of space->pages, xa_lock of mmon->spaces
  *	    pool->lock (bottom halves disabled)
+ *	    log->lock (bottom halves disabled); never with pool->lock
+ *	Nobody waits for another host under any lock, nor in a worker.
  *	Windows are created and destroyed under space->lock at most.
  *
  * Who may run at once
- *	MAPS, FLUSH, ADOPT, CLONE and EXIT run in process context under space->lock.
+ *	MAPS, FLUSH, ADOPT, CLONE, EXIT, REPLICA, PROMOTE and FEED run in process
+ *	context under space->lock, and so do the steps of a rebuild.
  *	FETCH runs in softirq context under RCU alone: it looks a frame up, takes
  *	a reference unless the count is zero, and looks again; only if the page
  *	map still has that frame is it the page's. The reference is dropped when
  *	the network no longer reads the frame. Until then the frame is not reused.
+ *	A record is pinned instead (log.c). What the store has is read in process
+ *	context (serve.c).
+ *	SEED takes references under space->lock as FETCH does, lets the lock go, and
+ *	takes it again when the other host has answered (seed.c).
  *
  * Ownership
  *	The table of spaces holds one reference on a space, each running request
@@ -42,7 +52,7 @@
  *	A frame's count is 1 while it is in at least one page map, plus 1 for each
  *	fetch that reads it; @maps counts the page maps.
  *
- * All files but main, serve, netlink and trace compile in userspace as well
+ * All files but main, netlink, store_file and trace compile in userspace as well
  * (tests/unit).
  */
 #ifndef MMON_INTERNAL_H
@@ -60,6 +70,7 @@
 #include <linux/xarray.h>
 
 #include "lite_rpc.h"
+#include "log.h"
 #include "mmon_wire.h"
 
 #define MMON_MB_FRAMES		(1u << (20 - MMON_PAGE_SHIFT))
@@ -95,45 +106,26 @@ enum mmon_counter {
 	MMON_C_REFUSED_UNKNOWN,
 	MMON_C_REFUSED_NO_MEMORY,
 	MMON_C_REFUSED_SPARE,
+	MMON_C_REFUSED_STORE,
+	MMON_C_REPLICAS_MADE,
+	MMON_C_PROMOTES,
+	MMON_C_REBUILT_PAGES,
+	MMON_C_SEEDS,
+	MMON_C_SEED_PAGES,
+	MMON_C_FEEDS,
+	MMON_C_FEED_PAGES,
 	MMON_C_NR,
 };
 
-#define MMON_GAUGES	6	/* counters that are read from the pool, spaces */
+#define MMON_GAUGES	16	/* counters that are read from the pool, log, spaces */
 
 struct mmon;
 
 void mmon_count(struct mmon *m, enum mmon_counter which, u64 n);
 u64 mmon_requests(struct mmon *m);
 void mmon_count_refusal(struct mmon *m, int err);
-const char *mmon_refusal_text(int err);
+const char *mmon_refusal_text(u32 op, int err);
 int mmon_counters_read(struct mmon *m, struct lite_counter *table);
-
-/* ---- memory.c --------------------------------------------------------------- */
-
-/* Fail rather than have processes killed for the memory that others use. */
-#define MMON_MEMORY_GFP	(GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
-
-/**
- * struct mmon_memory - pages that take part in transfers
- * @page: all of them
- * @region: they, MMON_REGION_FRAMES in each but the last
- * @nr: pages
- * @nr_regions: regions
- *
- * Set when created.
- */
-struct mmon_memory {
-	struct page **page;
-	struct lite_region **region;
-	u32 nr;
-	u32 nr_regions;
-};
-
-int mmon_memory_create(struct mmon_memory *memory, u32 nr);
-void mmon_memory_destroy(struct mmon_memory *memory);
-void *mmon_memory_data(const struct mmon_memory *memory, u32 index);
-void mmon_memory_sge(const struct mmon_memory *memory, u32 index,
-		     struct lite_sge *sge);
 
 /* ---- pool.c ----------------------------------------------------------------- */
 
@@ -329,7 +321,44 @@ void mmon_vmas_clone(struct mmon_vmas *to, const struct mmon_vmas *from,
 		     u64 start, u64 end);
 int mmon_vmas_check(const struct mmon_vmas *vmas, u64 addr, u32 prot);
 
+/* ---- pages.c ---------------------------------------------------------------- */
+
+/**
+ * struct mmon_pages - pages that were found, and are kept where they are
+ * @nr: pages asked for
+ * @found: bit i: page i is there
+ * @stored: bit i: the store has it alone
+ * @frame: of page i, referenced, or NULL: it is a record
+ * @place: of the record, pinned
+ */
+struct mmon_pages {
+	u32 nr;
+	u32 found;
+	u32 stored;
+	struct mmon_frame *frame[MMON_FETCH_MAX];
+	struct mmon_place place[MMON_FETCH_MAX];
+};
+
+void mmon_pages_put(struct mmon *m, const struct mmon_pages *pages);
+int mmon_pages_load(struct mmon *m, const struct mmon_pages *pages, u32 bounce);
+void mmon_pages_sge(struct mmon *m, const struct mmon_pages *pages, u32 i,
+		    u32 bounce, struct lite_sge *sge);
+const void *mmon_pages_data(struct mmon *m, const struct mmon_pages *pages, u32 i,
+			    u32 bounce);
+
 /* ---- space.c ---------------------------------------------------------------- */
+
+/**
+ * enum mmon_kind - what an address space is
+ * @MMON_ORDINARY: its pages are in frames
+ * @MMON_REPLICA: they are in the log
+ * @MMON_PROMOTED: an ordinary one that was a replica
+ */
+enum mmon_kind {
+	MMON_ORDINARY,
+	MMON_REPLICA,
+	MMON_PROMOTED,
+};
 
 /**
  * struct mmon_space - one address space
@@ -338,12 +367,18 @@ int mmon_vmas_check(const struct mmon_vmas *vmas, u64 addr, u32 prot);
  * @lock: protects what follows against other writers
  * @dead: no longer in the table; a request that meets it starts over
  * @seq: number of the last change that was applied
+ * @kind: changed by PROMOTE alone
+ * @feeder: node that may feed a replica
  * @frames: entries of @pages that are frames
+ * @records: entries of @pages that are records
+ * @rebuild_next: index from which on the rebuild looks for records; ULONG_MAX: it
+ *	has nothing to do
+ * @rebuilt: records that it has made frames since it began at 0
  * @chunks: chunks of the pool that are this space's alone
  * @spare, @nr_spares: spare frames (adopt.c); NULL: never had any
  * @vmas: NULL: none. Read under RCU.
- * @pages: address >> MMON_PAGE_SHIFT to struct mmon_frame, or a value entry
- *	that only reserves the slot. Read under RCU.
+ * @pages: address >> MMON_PAGE_SHIFT to struct mmon_frame, or a value entry: a
+ *	record, or one that only reserves the slot. Read under RCU.
  */
 struct mmon_space {
 	u64 asid;
@@ -353,7 +388,12 @@ struct mmon_space {
 	struct kref ref;
 	struct mutex lock;	/* writers */
 	u64 seq;
+	enum mmon_kind kind;
+	u32 feeder;
 	u64 frames;
+	u64 records;
+	unsigned long rebuild_next;
+	u64 rebuilt;
 	struct mmon_chunks chunks;
 	struct mmon_frame **spare;
 	u32 nr_spares;
@@ -375,6 +415,12 @@ static inline struct mmon_frame *mmon_entry_frame(void *entry)
 	return xa_is_value(entry) ? NULL : entry;
 }
 
+/* Is anything stored there? */
+static inline bool mmon_entry_used(void *entry)
+{
+	return entry && entry != MMON_RESERVED;
+}
+
 struct mmon_space *mmon_space_create(struct mmon *m, u64 asid,
 				     const struct mmon_owner *owner);
 int mmon_space_publish(struct mmon *m, struct mmon_space *space);
@@ -385,6 +431,8 @@ bool mmon_space_owned(const struct mmon_space *space,
 int mmon_space_sequence(struct mmon_space *space, u64 seq);
 void mmon_space_clear(struct mmon *m, struct mmon_space *space);
 bool mmon_space_remove(struct mmon *m, struct mmon_space *space);
+struct mmon_space *mmon_space_next(struct mmon *m, unsigned long *asid,
+				   const u32 *node);
 u64 mmon_spaces_drop(struct mmon *m, const u32 *node);
 
 struct mmon_vmas *mmon_space_vmas(struct mmon_space *space);
@@ -394,12 +442,14 @@ int mmon_space_reserve(struct mmon_space *space, unsigned long index);
 int mmon_space_reserve_pages(struct mmon_space *space, const u64 *addr, u32 nr);
 u32 mmon_space_store(struct mmon *m, struct mmon_space *space, u64 addr,
 		     struct mmon_frame *frame);
+u32 mmon_space_store_record(struct mmon *m, struct mmon_space *space, u64 addr,
+			    struct mmon_record *record);
 void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
 			  unsigned long last);
 void mmon_space_drop(struct mmon *m, struct mmon_space *space,
 		     unsigned long first, unsigned long last, bool keep);
-struct mmon_frame *mmon_space_find(struct mmon *m, struct mmon_space *space,
-				   unsigned long index);
+void mmon_space_find(struct mmon *m, struct mmon_space *space,
+		     unsigned long index, struct mmon_pages *pages, u32 i);
 
 /* ---- adopt.c ---------------------------------------------------------------- */
 
@@ -419,7 +469,7 @@ void mmon_spares_clear(struct mmon *m, struct mmon_space *space);
 
 /* ---- maps.c, flush.c, clone.c ------------------------------------------------ */
 
-/** struct mmon_flush_in - a decoded flush */
+/** struct mmon_flush_in - a decoded flush or feed */
 struct mmon_flush_in {
 	u64 asid;
 	u64 seq;
@@ -437,18 +487,20 @@ int mmon_flush(struct mmon *m, const struct mmon_owner *owner,
 int mmon_clone(struct mmon *m, const struct mmon_owner *owner,
 	       const struct mmon_clone *msg);
 
-/* ---- request.c ---------------------------------------------------------------- */
+/* ---- replica.c, rebuild.c ------------------------------------------------------ */
 
-/**
- * struct mmon_pages - what a fetch found
- * @nr: pages asked for
- * @found: bit i: frame[i] is there, and referenced
- */
-struct mmon_pages {
-	u32 nr;
-	u32 found;
-	struct mmon_frame *frame[MMON_FETCH_MAX];
-};
+int mmon_replica(struct mmon *m, const struct mmon_owner *owner,
+		 const struct mmon_replica *msg);
+int mmon_promote(struct mmon *m, const struct mmon_owner *owner,
+		 const struct mmon_promote *msg);
+int mmon_feed(struct mmon *m, u32 node, const struct mmon_flush_in *in,
+	      u32 *stored);
+int mmon_append(struct mmon *m, struct mmon_space *space,
+		const struct mmon_flush_in *in, const u8 *which, u32 nr);
+void mmon_rebuild_kick(struct mmon *m, struct mmon_space *space);
+int mmon_rebuild(struct mmon *m);
+
+/* ---- request.c ---------------------------------------------------------------- */
 
 /** struct mmon_body - the body of a reply: of a flush or adoption; else none */
 struct mmon_body {
@@ -465,7 +517,6 @@ static_assert(MMON_SPARES_REPLY_MAX >= MMON_FLUSH_REPLY_MAX);
 int mmon_handle(struct mmon *m, const struct lite_request *req,
 		struct mmon_pages *pages, struct mmon_body *body);
 u64 mmon_request_asid(const struct lite_request *req);
-void mmon_pages_put(struct mmon *m, const struct mmon_pages *pages);
 
 /* ---- everything ----------------------------------------------------------------- */
 
@@ -473,20 +524,31 @@ void mmon_pages_put(struct mmon *m, const struct mmon_pages *pages);
  * struct mmon - the memory monitor of this host
  * @spaces: asid to struct mmon_space. Read under RCU.
  * @nr_spaces: in @spaces
+ * @nr_replicas: of these, replicas
+ * @rebuild_kick: there is something to rebuild; may be NULL
  */
 struct mmon {
 	struct mmon_pool pool;
+	struct mmon_log log;
 	struct xarray spaces;
 	atomic_t nr_spaces;
+	atomic_t nr_replicas;
+	void (*rebuild_kick)(struct mmon *m);
 	atomic64_t counter[MMON_C_NR];
 };
 
 void mmon_init(struct mmon *m);
 
-/* ---- kernel only ------------------------------------------------------------------ */
+/* ---- background.c, serve.c --------------------------------------------------------- */
+
+int mmon_background_start(struct mmon *m);
+void mmon_background_stop(struct mmon *m);
 
 int mmon_serve_start(struct mmon *m);
 void mmon_serve_stop(void);
+
+/* ---- kernel only ------------------------------------------------------------------ */
+
 int mmon_netlink_start(struct mmon *m);
 void mmon_netlink_stop(void);
 

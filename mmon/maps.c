@@ -133,7 +133,7 @@ static void move_frames(struct mmon *m, struct mmon_space *space,
 	lockdep_assert_held(&space->lock);
 	mmon_space_drop(m, space, to.first, to.last, true);
 	xa_for_each_range(&space->pages, index, entry, from.first, from.last) {
-		if (!mmon_entry_frame(entry))
+		if (!mmon_entry_used(entry))
 			continue;
 		xa_store(&space->pages, index - from.first + to.first, entry,
 			 GFP_KERNEL);

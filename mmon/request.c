@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The six requests: is it well formed, and whom does it concern?
+ * The requests: is it well formed, and whom does it concern?
  *
  * Everything in a request comes from another host. Lengths are checked before
  * fields are read, and fields before anything is looked up. The order in which
@@ -89,35 +89,88 @@ static int decode_flush_page(struct mmon_flush_in *in, u32 i,
 	return 0;
 }
 
+/* The pages of a flush or feed: @nr entries at @page, after @head bytes. */
+static int decode_pages(struct mmon_flush_in *in, const struct lite_request *req,
+			u32 head)
+{
+	const struct mmon_flush_page *page = req->body + head;
+	u32 i;
+
+	if (!in->nr || in->nr > MMON_FLUSH_MAX ||
+	    in->checksum >= MMON_NR_CHECKSUMS ||
+	    req->body_len != head + in->nr * sizeof(*page) ||
+	    req->payload_len != in->nr * MMON_PAGE_SIZE)
+		return -EBADMSG;
+	for (i = 0; i < in->nr; i++)
+		if (decode_flush_page(in, i, &page[i]))
+			return -EBADMSG;
+	in->payload = req->payload;
+	return 0;
+}
+
 static int req_flush(struct mmon *m, const struct lite_request *req,
 		     const struct mmon_owner *owner, struct mmon_body *body)
 {
 	const struct mmon_flush *msg = req->body;
-	const struct mmon_flush_page *page = (const void *)(msg + 1);
 	struct mmon_flush_in in;
 	int ret;
-	u32 i;
 
 	if (req->body_len < sizeof(*msg) || req->nr_direct)
 		return -EBADMSG;
 	in.nr = le32_to_cpu(msg->nr);
 	in.checksum = le32_to_cpu(msg->checksum);
-	if (!in.nr || in.nr > MMON_FLUSH_MAX ||
-	    in.checksum >= MMON_NR_CHECKSUMS || !msg->seq ||
-	    req->body_len != sizeof(*msg) + in.nr * sizeof(*page) ||
-	    req->payload_len != in.nr * MMON_PAGE_SIZE)
-		return -EBADMSG;
-	for (i = 0; i < in.nr; i++)
-		if (decode_flush_page(&in, i, &page[i]))
-			return -EBADMSG;
 	in.asid = le64_to_cpu(msg->asid);
 	in.seq = le64_to_cpu(msg->seq);
-	in.payload = req->payload;
+	if (!in.seq || decode_pages(&in, req, sizeof(*msg)))
+		return -EBADMSG;
 	ret = mmon_flush(m, owner, &in, &body->flush);
 	if (ret >= 0)
 		body->len = struct_size(&body->flush, grant,
 					le32_to_cpu(body->flush.nr_grants));
 	return ret;
+}
+
+static int req_feed(struct mmon *m, const struct lite_request *req)
+{
+	const struct mmon_feed *msg = req->body;
+	struct mmon_flush_in in;
+	u32 stored;
+	int err;
+
+	if (req->body_len < sizeof(*msg) || req->nr_direct)
+		return -EBADMSG;
+	in.nr = le32_to_cpu(msg->nr);
+	in.checksum = le32_to_cpu(msg->checksum);
+	in.asid = le64_to_cpu(msg->asid);
+	in.seq = 0;
+	if (msg->reserved || decode_pages(&in, req, sizeof(*msg)))
+		return -EBADMSG;
+	err = mmon_feed(m, req->node, &in, &stored);
+	if (!err)
+		mmon_count(m, MMON_C_FEED_PAGES, stored);
+	return err;
+}
+
+static int req_replica(struct mmon *m, const struct lite_request *req,
+		       const struct mmon_owner *owner)
+{
+	const struct mmon_replica *msg = req->body;
+
+	if (req->body_len != sizeof(*msg) || req->payload_len || req->nr_direct ||
+	    msg->seq != cpu_to_le64(1) || msg->reserved)
+		return -EBADMSG;
+	return mmon_replica(m, owner, msg);
+}
+
+static int req_promote(struct mmon *m, const struct lite_request *req,
+		       const struct mmon_owner *owner)
+{
+	const struct mmon_promote *msg = req->body;
+
+	if (req->body_len != sizeof(*msg) || req->payload_len || req->nr_direct ||
+	    !msg->seq)
+		return -EBADMSG;
+	return mmon_promote(m, owner, msg);
 }
 
 static int decode_adopt(struct mmon_adopt_in *in, const struct mmon_adopt *msg)
@@ -219,12 +272,9 @@ static int find_pages(struct mmon *m, const struct lite_request *req,
 		if (err)
 			return err;
 	}
-	for (i = 0; i < pages->nr; i++) {
-		pages->frame[i] = mmon_space_find(m, space, le64_to_cpu(addr[i]) >>
-						  MMON_PAGE_SHIFT);
-		if (pages->frame[i])
-			pages->found |= 1u << i;
-	}
+	for (i = 0; i < pages->nr; i++)
+		mmon_space_find(m, space, le64_to_cpu(addr[i]) >> MMON_PAGE_SHIFT,
+				pages, i);
 	return 0;
 }
 
@@ -272,7 +322,7 @@ static void count_flush(struct mmon *m, const struct lite_request *req)
  * mmon_handle - carry a request out
  * @m: the monitor
  * @req: the request
- * @pages: what a fetch found; the caller drops the references. Other requests
+ * @pages: what a fetch found; the caller calls mmon_pages_put(). Other requests
  *	leave it empty.
  * @body: what goes into the reply; NULL will do for MMON_OP_FETCH
  *
@@ -290,12 +340,16 @@ int mmon_handle(struct mmon *m, const struct lite_request *req,
 		[MMON_OP_CLONE] = MMON_C_CLONES,
 		[MMON_OP_EXIT] = MMON_C_EXITS,
 		[MMON_OP_ADOPT] = MMON_C_ADOPTS,
+		[MMON_OP_REPLICA] = MMON_C_REPLICAS_MADE,
+		[MMON_OP_PROMOTE] = MMON_C_PROMOTES,
+		[MMON_OP_FEED] = MMON_C_FEEDS,
 	};
 	const struct mmon_owner owner = { req->incarnation, req->node };
 	int ret = -EOPNOTSUPP;
 
 	pages->nr = 0;
 	pages->found = 0;
+	pages->stored = 0;
 	if (body)
 		body->len = 0;
 	if (req->op == MMON_OP_FETCH)
@@ -310,6 +364,12 @@ int mmon_handle(struct mmon *m, const struct lite_request *req,
 		ret = req_adopt(m, req, &owner, body);
 	else if (req->op == MMON_OP_EXIT)
 		ret = req_exit(m, req, &owner);
+	else if (req->op == MMON_OP_REPLICA)
+		ret = req_replica(m, req, &owner);
+	else if (req->op == MMON_OP_PROMOTE)
+		ret = req_promote(m, req, &owner);
+	else if (req->op == MMON_OP_FEED)
+		ret = req_feed(m, req);
 
 	if (ret < 0) {
 		mmon_count_refusal(m, ret);
@@ -330,14 +390,4 @@ u64 mmon_request_asid(const struct lite_request *req)
 	const __le64 *asid = req->body;	/* first field of every request */
 
 	return req->body_len >= sizeof(*asid) ? le64_to_cpu(*asid) : 0;
-}
-
-/** mmon_pages_put - drop the references of a fetch. Context: any. */
-void mmon_pages_put(struct mmon *m, const struct mmon_pages *pages)
-{
-	u32 i;
-
-	for (i = 0; i < pages->nr; i++)
-		if (pages->found & (1u << i))
-			mmon_frame_put(&m->pool, pages->frame[i]);
 }

@@ -24,6 +24,10 @@ static const char * const op_name[MMON_OP_MAX] = {
 	[MMON_OP_CLONE] = "clone",
 	[MMON_OP_EXIT] = "exit",
 	[MMON_OP_ADOPT] = "adoption",
+	[MMON_OP_REPLICA] = "replica",
+	[MMON_OP_PROMOTE] = "promotion",
+	[MMON_OP_SEED] = "seeding",
+	[MMON_OP_FEED] = "feed",
 };
 
 /* ---- what the manager is told ------------------------------------------------ */
@@ -54,18 +58,29 @@ static void release_frame(void *arg)
 	mmon_frame_put(&server->pool, arg);
 }
 
+static void release_segment(void *arg)
+{
+	mmon_log_unpin(&server->log, arg);
+}
+
 static void release_pages(void *arg)
 {
 	mmon_pages_put(server, arg);
 	kfree(arg);
 }
 
-static void reply_page(struct lite_request *req, struct mmon_frame *frame)
+/* Of the only page. What must be remembered until it is sent is one pointer. */
+static void reply_page(struct lite_request *req, const struct mmon_pages *pages)
 {
 	struct lite_sge src;
 
-	mmon_frame_sge(&server->pool, frame, &src);
-	lite_reply_pages(req, &src, 1, release_frame, frame, NULL, 0);
+	mmon_pages_sge(server, pages, 0, 0, &src);
+	if (pages->frame[0])
+		lite_reply_pages(req, &src, 1, release_frame, pages->frame[0],
+				 NULL, 0);
+	else
+		lite_reply_pages(req, &src, 1, release_segment,
+				 pages->place[0].segment, NULL, 0);
 }
 
 /*
@@ -91,8 +106,7 @@ static void reply_pages(struct lite_request *req, const struct mmon_pages *pages
 		return;
 	}
 	for (i = 0; i < nr; i++)
-		mmon_frame_sge(&server->pool, pages->found & (1u << i) ?
-			       pages->frame[i] : NULL, &src[i]);
+		mmon_pages_sge(server, pages, i, 0, &src[i]);
 	lite_reply_pages(req, src, nr, release_pages, held, &bitmap,
 			 sizeof(bitmap));
 }
@@ -105,7 +119,7 @@ static void report_refusal(const struct lite_request *req, int err)
 
 	pr_warn_ratelimited("%pI4h: %s of address space %#llx refused: %s (%d)\n",
 			    &req->node, op_name[op], mmon_request_asid(req),
-			    mmon_refusal_text(err), err);
+			    mmon_refusal_text(op, err), err);
 }
 
 static bool is_fetch_of_one(const struct lite_request *req)
@@ -126,7 +140,7 @@ static void handle_fetch(struct lite_request *req)
 			report_refusal(req, err);
 		lite_reply(req, err, NULL, 0);
 	} else if (is_fetch_of_one(req)) {
-		reply_page(req, pages.frame[0]);
+		reply_page(req, &pages);
 	} else {
 		reply_pages(req, &pages);
 	}

@@ -22,11 +22,12 @@
 
 #define RESCHED_EVERY	64	/* entries of a page map */
 
-/** mmon_init - an empty monitor; the pool is created separately */
+/** mmon_init - an empty monitor; pool and log are created separately */
 void mmon_init(struct mmon *m)
 {
 	memset(m, 0, sizeof(*m));
 	xa_init(&m->spaces);
+	mmon_log_create(&m->log, 0, NULL);
 }
 
 /**
@@ -76,6 +77,8 @@ int mmon_space_publish(struct mmon *m, struct mmon_space *space)
 		return err == -EBUSY ? -EEXIST : err;
 	}
 	atomic_inc(&m->nr_spaces);
+	if (space->kind == MMON_REPLICA)
+		atomic_inc(&m->nr_replicas);
 	return 0;
 }
 
@@ -200,6 +203,26 @@ int mmon_space_reserve_pages(struct mmon_space *space, const u64 *addr, u32 nr)
 	return err;
 }
 
+/*
+ * An entry has left the page map: its frame or record is given up. Return: how
+ * many frames became free, 0 or 1.
+ */
+static u32 put_entry(struct mmon *m, struct mmon_space *space, void *entry)
+{
+	struct mmon_record *record = mmon_entry_record(entry);
+	struct mmon_frame *frame = mmon_entry_frame(entry);
+
+	if (frame) {
+		space->frames--;
+		return mmon_frame_unmap(&m->pool, frame);
+	}
+	if (record) {
+		space->records--;
+		mmon_record_put(&m->log, record);
+	}
+	return 0;
+}
+
 /**
  * mmon_space_store - a frame takes a page's place, or that of its former frame
  * @m: the monitor
@@ -212,16 +235,26 @@ int mmon_space_reserve_pages(struct mmon_space *space, const u64 *addr, u32 nr)
 u32 mmon_space_store(struct mmon *m, struct mmon_space *space, u64 addr,
 		     struct mmon_frame *frame)
 {
-	struct mmon_frame *old;
+	void *old;
 
 	lockdep_assert_held(&space->lock);
 	atomic_set(&frame->maps, 1);
-	old = mmon_entry_frame(xa_store(&space->pages, addr >> MMON_PAGE_SHIFT,
-					frame, GFP_KERNEL));
-	if (old)
-		return mmon_frame_unmap(&m->pool, old);
+	old = xa_store(&space->pages, addr >> MMON_PAGE_SHIFT, frame, GFP_KERNEL);
 	space->frames++;
-	return 0;
+	return put_entry(m, space, old);
+}
+
+/** mmon_space_store_record - the same with a record of one reference */
+u32 mmon_space_store_record(struct mmon *m, struct mmon_space *space, u64 addr,
+			    struct mmon_record *record)
+{
+	void *old;
+
+	lockdep_assert_held(&space->lock);
+	old = xa_store(&space->pages, addr >> MMON_PAGE_SHIFT,
+		       mmon_record_entry(record), GFP_KERNEL);
+	space->records++;
+	return put_entry(m, space, old);
 }
 
 /** mmon_space_unreserve - give unused reservations in [@first, @last] back */
@@ -234,7 +267,7 @@ void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
 
 	lockdep_assert_held(&space->lock);
 	xa_for_each_range(&space->pages, index, entry, first, last) {
-		if (xa_is_value(entry))
+		if (entry == MMON_RESERVED)
 			xa_erase(&space->pages, index);
 		if (!(++n % RESCHED_EVERY))
 			cond_resched();
@@ -242,7 +275,7 @@ void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
 }
 
 /**
- * mmon_space_drop - free the frames of [@first, @last]
+ * mmon_space_drop - free the frames and records of [@first, @last]
  * @m: the monitor
  * @space: the space
  * @first: first index
@@ -252,22 +285,19 @@ void mmon_space_unreserve(struct mmon_space *space, unsigned long first,
 void mmon_space_drop(struct mmon *m, struct mmon_space *space,
 		     unsigned long first, unsigned long last, bool keep)
 {
-	struct mmon_frame *frame;
 	u32 n = 0, freed = 0;
 	unsigned long index;
 	void *entry;
 
 	lockdep_assert_held(&space->lock);
 	xa_for_each_range(&space->pages, index, entry, first, last) {
-		frame = mmon_entry_frame(entry);
-		if (!frame)
+		if (!mmon_entry_used(entry))
 			continue;
 		if (keep)
 			xa_store(&space->pages, index, MMON_RESERVED, GFP_KERNEL);
 		else
 			xa_erase(&space->pages, index);
-		space->frames--;
-		freed += mmon_frame_unmap(&m->pool, frame);
+		freed += put_entry(m, space, entry);
 		if (!(++n % RESCHED_EVERY)) {
 			mmon_pool_uncharge(&m->pool, freed);
 			freed = 0;
@@ -277,7 +307,7 @@ void mmon_space_drop(struct mmon *m, struct mmon_space *space,
 	mmon_pool_uncharge(&m->pool, freed);
 }
 
-/** mmon_space_clear - free vmas, frames and chunks */
+/** mmon_space_clear - free vmas, frames, records and chunks */
 void mmon_space_clear(struct mmon *m, struct mmon_space *space)
 {
 	lockdep_assert_held(&space->lock);
@@ -305,6 +335,8 @@ bool mmon_space_remove(struct mmon *m, struct mmon_space *space)
 		space->dead = true;
 		xa_erase(&m->spaces, space->asid);
 		atomic_dec(&m->nr_spaces);
+		if (space->kind == MMON_REPLICA)
+			atomic_dec(&m->nr_replicas);
 		mmon_space_clear(m, space);
 	}
 	mutex_unlock(&space->lock);
@@ -313,9 +345,16 @@ bool mmon_space_remove(struct mmon *m, struct mmon_space *space)
 	return alive;
 }
 
-/* Referenced space with the smallest asid from *@asid on, or NULL. */
-static struct mmon_space *next_space(struct mmon *m, unsigned long *asid,
-				     const u32 *node)
+/**
+ * mmon_space_next - the space with the smallest asid from *@asid on
+ * @m: the monitor
+ * @asid: and result: its asid
+ * @node: whose; NULL: anybody's
+ *
+ * Return: referenced, or NULL.
+ */
+struct mmon_space *mmon_space_next(struct mmon *m, unsigned long *asid,
+				   const u32 *node)
 {
 	struct mmon_space *space;
 
@@ -342,7 +381,7 @@ u64 mmon_spaces_drop(struct mmon *m, const u32 *node)
 	unsigned long asid = 0;
 	u64 n = 0;
 
-	while ((space = next_space(m, &asid, node))) {
+	while ((space = mmon_space_next(m, &asid, node))) {
 		n += mmon_space_remove(m, space);
 		mmon_space_put(space);
 		cond_resched();
@@ -350,34 +389,50 @@ u64 mmon_spaces_drop(struct mmon *m, const u32 *node)
 	return n;
 }
 
+/* A frame leaves the page map before its count drops. Return: true: found. */
+static bool find_frame(struct mmon *m, struct mmon_space *space,
+		       unsigned long index, struct mmon_frame *frame)
+{
+	if (!mmon_frame_tryget(frame))
+		return false;
+	if (xa_load(&space->pages, index) == frame)
+		return true;
+	mmon_frame_put(&m->pool, frame);
+	return false;
+}
+
 /**
- * mmon_space_find - the frame of a page
+ * mmon_space_find - the frame or record of a page
  * @m: the monitor
  * @space: the space
  * @index: address >> MMON_PAGE_SHIFT
+ * @pages: result: its bit in @found, and what belongs to it; mmon_pages_put()
+ * @i: which of them
  *
- * The caller holds the RCU read lock that it found @space under.
- * Context: softirq. Return: referenced frame, or NULL if nothing is stored.
+ * The caller holds the RCU read lock that it found @space under, or @space->lock.
+ * Context: any but hard interrupt.
  */
-struct mmon_frame *mmon_space_find(struct mmon *m, struct mmon_space *space,
-				   unsigned long index)
+void mmon_space_find(struct mmon *m, struct mmon_space *space,
+		     unsigned long index, struct mmon_pages *pages, u32 i)
 {
-	struct mmon_frame *frame;
+	struct mmon_record *record;
+	bool found, stored = false;
+	void *entry;
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "page map read without RCU");
-	for (;;) {
-		frame = mmon_entry_frame(xa_load(&space->pages, index));
-		if (!frame)
-			return NULL;
-		/*
-		 * A frame leaves the page map before its count drops, so a
-		 * count of zero or another frame at the second look means that
-		 * the map has changed: the next look tells how.
-		 */
-		if (!mmon_frame_tryget(frame))
-			continue;
-		if (xa_load(&space->pages, index) == frame)
-			return frame;
-		mmon_frame_put(&m->pool, frame);
-	}
+	/*
+	 * A count of zero or another frame at the second look means that the
+	 * map has changed: the next look tells how.
+	 */
+	do {
+		entry = xa_load(&space->pages, index);
+		if (!mmon_entry_used(entry))
+			return;
+		record = mmon_entry_record(entry);
+		pages->frame[i] = record ? NULL : entry;
+		found = record ? mmon_log_pin(&m->log, record, &pages->place[i],
+					      &stored) :
+				 find_frame(m, space, index, entry);
+	} while (!found);
+	pages->found |= 1u << i;
+	pages->stored |= (u32)stored << i;
 }

@@ -46,6 +46,14 @@ void fixture_start(struct mmon *m, u32 capacity)
 	fixture_check(m, NULL, 0);
 }
 
+void fixture_start_log(struct mmon *m, u32 capacity, u32 segments,
+		       struct mmon_store *store)
+{
+	fixture_start(m, capacity);
+	SHIM_ASSERT(!mmon_log_create(&m->log, segments, store));
+	fixture_check(m, NULL, 0);
+}
+
 void fixture_stop(struct mmon *m)
 {
 	mmon_spaces_drop(m, NULL);
@@ -55,6 +63,9 @@ void fixture_stop(struct mmon *m)
 	SHIM_ASSERT(m->pool.nr_free == m->pool.total);
 	mmon_pool_destroy(&m->pool);
 	SHIM_ASSERT(!m->pool.frame);
+	mmon_log_drain(&m->log);
+	mmon_log_destroy(&m->log);
+	SHIM_ASSERT(!m->log.nr_segments);
 	SHIM_ASSERT(!lite_stub_windows);
 	SHIM_ASSERT(!lite_stub_regions);
 	SHIM_ASSERT(!shim_live);
@@ -81,26 +92,44 @@ static void check_vmas(const struct mmon_vmas *vmas)
 	}
 }
 
+/* How many page map entries have each record, by its address. */
+static struct xarray record_refs;
+
+static void count_record(struct mmon_record *record)
+{
+	unsigned long key = (unsigned long)record >> 3;
+	void *was = xa_load(&record_refs, key);
+
+	SHIM_ASSERT(record);		/* reservation left */
+	xa_store(&record_refs, key, xa_mk_value(1 + (was ? xa_to_value(was) : 0)),
+		 GFP_KERNEL | __GFP_NOFAIL);
+}
+
 static void check_space(struct mmon *m, struct mmon_space *space, u32 *maps)
 {
 	struct mmon_frame *frame;
 	unsigned long index;
+	u64 n = 0, records = 0;
 	void *entry;
-	u64 n = 0;
 
 	SHIM_ASSERT(!space->dead && !space->lock.held);
 	SHIM_ASSERT(refcount_read(&space->ref.refcount) == 1);
 	check_vmas(space->vmas);
 	xa_for_each(&space->pages, index, entry) {
-		SHIM_ASSERT(!xa_is_value(entry));	/* reservation left */
+		SHIM_ASSERT(!mmon_vmas_check(space->vmas, PAGE(index), 0));
+		if (xa_is_value(entry)) {
+			count_record(mmon_entry_record(entry));
+			records++;
+			continue;
+		}
 		frame = entry;
 		SHIM_ASSERT(frame >= m->pool.frame);
 		SHIM_ASSERT(frame < m->pool.frame + m->pool.total);
-		SHIM_ASSERT(!mmon_vmas_check(space->vmas, PAGE(index), 0));
 		maps[frame - m->pool.frame]++;
 		n++;
 	}
 	SHIM_ASSERT(space->frames == n);
+	SHIM_ASSERT(space->records == records);
 }
 
 static struct mmon_chunk *chunk_of(struct mmon *m, const struct mmon_frame *frame)
@@ -135,6 +164,98 @@ static u32 count_pins(const struct mmon_frame *frame,
 			n += pinned[i].found >> j & 1 &&
 			     pinned[i].frame[j] == frame;
 	return n;
+}
+
+/* ---- of the log ------------------------------------------------------------------ */
+
+static u32 count_segment_pins(const struct mmon_segment *segment,
+			      const struct mmon_pages *pinned, u32 nr)
+{
+	u32 i, j, n = 0;
+
+	for (i = 0; i < nr; i++)
+		for (j = 0; j < pinned[i].nr; j++)
+			n += pinned[i].found >> j & 1 && !pinned[i].frame[j] &&
+			     pinned[i].place[j].segment == segment;
+	return n;
+}
+
+/* Its records are those of page maps, and know where they are. */
+static u32 check_records(struct mmon_log *log, struct mmon_segment *segment)
+{
+	struct mmon_record *record;
+	u32 i, n = 0;
+	void *refs;
+
+	for (i = 0; i < MMON_SEGMENT_PAGES; i++) {
+		record = segment->record[i];
+		if (!record)
+			continue;
+		SHIM_ASSERT(i < segment->used);
+		SHIM_ASSERT(record->segment == segment && record->slot == i);
+		SHIM_ASSERT(record->seq && record->seq <= log->last_seq);
+		refs = xa_load(&record_refs, (unsigned long)record >> 3);
+		SHIM_ASSERT(refs && record->refs == xa_to_value(refs));
+		n++;
+	}
+	SHIM_ASSERT(n == segment->live);
+	return n;
+}
+
+struct log_count {
+	u32 segments[MMON_SEG_GONE + 1];
+	u32 buffers;
+	u64 records;
+	u64 stored_live;
+};
+
+static void check_segment(struct mmon_log *log, struct mmon_segment *segment,
+			  enum mmon_segment_state state, struct log_count *count,
+			  const struct mmon_pages *pinned, u32 nr)
+{
+	u32 live = check_records(log, segment);
+
+	SHIM_ASSERT(segment->state == state);
+	SHIM_ASSERT(!segment->filling && !segment->busy);
+	SHIM_ASSERT(segment->pins == count_segment_pins(segment, pinned, nr));
+	SHIM_ASSERT(live || segment->pins || state == MMON_SEG_FREE ||
+		    state == MMON_SEG_GONE || state == MMON_SEG_FILLING);
+	SHIM_ASSERT((segment->used == MMON_SEGMENT_PAGES) ==
+		    (state != MMON_SEG_FREE && state != MMON_SEG_FILLING));
+	count->segments[state]++;
+	count->records += live;
+	count->stored_live += state == MMON_SEG_STORED ? live : 0;
+	SHIM_ASSERT((segment->buffer == MMON_NO_BUFFER) ==
+		    (state == MMON_SEG_STORED) || state == MMON_SEG_GONE);
+	count->buffers += segment->buffer != MMON_NO_BUFFER;
+}
+
+static void check_log(struct mmon_log *log, const struct mmon_pages *pinned, u32 nr)
+{
+	struct list_head *list[] = {
+		[MMON_SEG_FREE] = &log->free, [MMON_SEG_FULL] = &log->full,
+		[MMON_SEG_STORED] = &log->stored, [MMON_SEG_GONE] = &log->gone,
+	};
+	struct log_count count = { { 0 }, 0, 0, 0 };
+	struct mmon_segment *segment;
+	u32 state;
+
+	SHIM_ASSERT(!log->lock.held && !log->waiters && !log->bounces);
+	for (state = 0; state < ARRAY_SIZE(list); state++) {
+		if (!list[state])
+			continue;
+		list_for_each_entry(segment, list[state], entry)
+			check_segment(log, segment, state, &count, pinned, nr);
+	}
+	if (log->open)
+		check_segment(log, log->open, MMON_SEG_FILLING, &count, pinned, nr);
+	SHIM_ASSERT(count.buffers == log->nr_segments);
+	SHIM_ASSERT(count.segments[MMON_SEG_FREE] == log->nr_free);
+	SHIM_ASSERT(count.segments[MMON_SEG_STORED] == log->nr_stored);
+	SHIM_ASSERT(count.stored_live == log->stored_live);
+	SHIM_ASSERT(count.records == log->stats.records);
+	SHIM_ASSERT(count.records == record_refs.nr);
+	xa_destroy(&record_refs);
 }
 
 /* ---- of chunks ------------------------------------------------------------------- */
@@ -192,12 +313,14 @@ static u32 count_list(struct list_head *list)
 static void check_strangers(struct mmon *m, struct mmon_space *space)
 {
 	const struct mmon_space *owner;
-	struct mmon_frame *frame;
 	struct mmon_chunk *chunk;
 	unsigned long index;
+	void *entry;
 
-	xa_for_each(&space->pages, index, frame) {
-		chunk = chunk_of(m, frame);
+	xa_for_each(&space->pages, index, entry) {
+		if (xa_is_value(entry))
+			continue;
+		chunk = chunk_of(m, entry);
 		if (!chunk->owner || chunk->owner == &space->chunks)
 			continue;
 		owner = owner_of(m, chunk);
@@ -262,7 +385,7 @@ void fixture_check(struct mmon *m, const struct mmon_pages *pinned, u32 nr)
 {
 	struct mmon_pool *pool = &m->pool;
 	u32 *maps = calloc(2 * pool->total, sizeof(*maps)), *spare = maps + pool->total;
-	u32 i, used = 0, out = 0, spaces = 0, spares = 0, pins, ref;
+	u32 i, used = 0, out = 0, spaces = 0, spares = 0, replicas = 0, pins, ref;
 	struct mmon_space *space;
 	unsigned long asid;
 
@@ -272,9 +395,12 @@ void fixture_check(struct mmon *m, const struct mmon_pages *pinned, u32 nr)
 		SHIM_ASSERT(space->asid == asid);
 		check_space(m, space, maps);
 		spares += check_spares(m, space, spare);
+		replicas += space->kind == MMON_REPLICA;
 		spaces++;
 	}
 	SHIM_ASSERT((int)spaces == atomic_read(&m->nr_spaces));
+	SHIM_ASSERT((int)replicas == atomic_read(&m->nr_replicas));
+	check_log(&m->log, pinned, nr);
 	for (i = 0; i < pool->total; i++) {
 		pins = count_pins(&pool->frame[i], pinned, nr);
 		ref = refcount_read(&pool->frame[i].ref);
@@ -344,8 +470,8 @@ static void check_places(struct mmon *m, const struct mmon_space *space,
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
-		frame = xa_load((struct xarray *)&space->pages,
-				page[i].addr >> MMON_PAGE_SHIFT);
+		frame = mmon_entry_frame(xa_load((struct xarray *)&space->pages,
+						 page[i].addr >> MMON_PAGE_SHIFT));
 		place = flush_place(i);
 		SHIM_ASSERT(!!place.rkey ==
 			    (frame && atomic_read(&frame->maps) == 1 &&
@@ -482,6 +608,19 @@ int do_map(struct mmon *m, u32 node, u64 asid, u64 seq,
 	return do_maps(m, node, asid, seq, 1, &change);
 }
 
+static void fill_pages(struct mmon_flush_page *page, u8 *payload, u32 nr,
+		       const u64 *addr, struct content c)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++, payload += MMON_PAGE_SIZE) {
+		c.addr = addr[i];
+		content_fill(payload, &c);
+		page[i].addr = addr[i];
+		page[i].sum = crc32c(~0u, payload, MMON_PAGE_SIZE);
+	}
+}
+
 int do_flush(struct mmon *m, u32 node, u64 asid, u64 seq, u32 nr,
 	     const u64 *addr, u64 stamp)
 {
@@ -491,16 +630,9 @@ int do_flush(struct mmon *m, u32 node, u64 asid, u64 seq, u32 nr,
 	} msg = { { asid, seq, nr, 0 }, { { 0, 0, 0 } } };
 	u8 *payload = aligned_alloc(4096, nr * MMON_PAGE_SIZE);
 	int err;
-	u32 i;
 
-	for (i = 0; i < nr; i++) {
-		struct content c = { asid, addr[i], stamp, node };
-		u8 *page = payload + i * MMON_PAGE_SIZE;
-
-		content_fill(page, &c);
-		msg.page[i].addr = addr[i];
-		msg.page[i].sum = crc32c(~0u, page, MMON_PAGE_SIZE);
-	}
+	fill_pages(msg.page, payload, nr, addr,
+		   (struct content){ asid, 0, stamp, node });
 	err = call(m, node, MMON_OP_FLUSH, &msg,
 		   sizeof(msg.head) + nr * sizeof(msg.page[0]), payload,
 		   nr * MMON_PAGE_SIZE);
@@ -565,6 +697,52 @@ int do_fetch(struct mmon *m, u32 node, u64 asid, u32 nr, const u64 *addr,
 	return do_raw(m, &req, pages);
 }
 
+const void *page_data(struct mmon *m, const struct mmon_pages *pages, u32 i)
+{
+	static u8 data[MMON_PAGE_SIZE] __aligned(8);
+	int depth = shim_atomic_depth;
+
+	if (!(pages->stored >> i & 1))
+		return mmon_pages_data(m, pages, i, 0);
+	shim_atomic_depth = 0;
+	SHIM_ASSERT(!mmon_log_load(&m->log, &pages->place[i], NULL, data));
+	shim_atomic_depth = depth;
+	return data;
+}
+
+int do_replica(struct mmon *m, u32 node, u64 asid, u32 feeder)
+{
+	struct mmon_replica msg = { asid, 1, feeder, 0 };
+
+	return call(m, node, MMON_OP_REPLICA, &msg, sizeof(msg), NULL, 0);
+}
+
+int do_promote(struct mmon *m, u32 node, u64 asid, u64 seq)
+{
+	struct mmon_promote msg = { asid, seq };
+
+	return call(m, node, MMON_OP_PROMOTE, &msg, sizeof(msg), NULL, 0);
+}
+
+int do_feed(struct mmon *m, u32 node, u64 asid, u32 nr, const u64 *addr,
+	    u32 owner, u64 stamp)
+{
+	struct {
+		struct mmon_feed head;
+		struct mmon_flush_page page[MMON_FLUSH_MAX];
+	} msg = { { asid, 0, nr, 0 }, { { 0, 0, 0 } } };
+	u8 *payload = aligned_alloc(4096, nr * MMON_PAGE_SIZE);
+	int err;
+
+	fill_pages(msg.page, payload, nr, addr,
+		   (struct content){ asid, 0, stamp, owner });
+	err = call(m, node, MMON_OP_FEED, &msg,
+		   sizeof(msg.head) + nr * sizeof(msg.page[0]), payload,
+		   nr * MMON_PAGE_SIZE);
+	free(payload);
+	return err;
+}
+
 int do_fetch1(struct mmon *m, u32 node, u64 asid, u64 addr, u64 *stamp)
 {
 	struct mmon_pages pages;
@@ -575,7 +753,7 @@ int do_fetch1(struct mmon *m, u32 node, u64 asid, u64 addr, u64 *stamp)
 	if (err)
 		return err;
 	SHIM_ASSERT(pages.found == 1);
-	SHIM_ASSERT(content_read(mmon_frame_data(&m->pool, pages.frame[0]), &c));
+	SHIM_ASSERT(content_read(page_data(m, &pages, 0), &c));
 	SHIM_ASSERT(c.node == node);
 	*stamp = c.stamp;
 	mmon_pages_put(m, &pages);

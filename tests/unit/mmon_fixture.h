@@ -28,6 +28,9 @@ void content_fill(void *page, const struct content *c);
 bool content_read(const void *page, struct content *c);
 
 void fixture_start(struct mmon *m, u32 capacity);
+/* The same with a log for replicas. */
+void fixture_start_log(struct mmon *m, u32 capacity, u32 segments,
+		       struct mmon_store *store);
 /* Ends all spaces; everything must be back then. */
 void fixture_stop(struct mmon *m);
 
@@ -52,6 +55,13 @@ int do_adopt(struct mmon *m, u32 node, u64 asid, u64 seq, u32 want, u32 nr,
 int do_clone(struct mmon *m, u32 node, u64 asid, u64 seq, u64 child, u64 start,
 	     u64 end);
 int do_exit(struct mmon *m, u32 node, u64 asid);
+int do_replica(struct mmon *m, u32 node, u64 asid, u32 feeder);
+int do_promote(struct mmon *m, u32 node, u64 asid, u64 seq);
+/* @owner: what the pages' contents say whose they are. */
+int do_feed(struct mmon *m, u32 node, u64 asid, u32 nr, const u64 *addr,
+	    u32 owner, u64 stamp);
+/* What a fetch found, also if it has to be read from the store. */
+const void *page_data(struct mmon *m, const struct mmon_pages *pages, u32 i);
 /* Leaves the references in @pages. */
 int do_fetch(struct mmon *m, u32 node, u64 asid, u32 nr, const u64 *addr,
 	     struct mmon_pages *pages);

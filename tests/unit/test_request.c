@@ -342,10 +342,10 @@ static void refusals_are_counted_by_reason(void **state)
 		mmon_count_refusal(&m, reason[i].err);
 		assert_int_equal(counter(&m, reason[i].name), before + 1);
 		assert_int_equal(counter(&m, "refused"), all + 1);
-		assert_string_not_equal(mmon_refusal_text(reason[i].err),
+		assert_string_not_equal(mmon_refusal_text(0, reason[i].err),
 					"unexpected error");
 	}
-	assert_string_equal(mmon_refusal_text(-EIO), "unexpected error");
+	assert_string_equal(mmon_refusal_text(0, -EDOM), "unexpected error");
 }
 
 static void absent_page_is_no_refusal(void **state)

@@ -19,7 +19,7 @@ long shim_live;
 u64 shim_now_ms;
 
 static struct rcu_head *deferred;
-static struct delayed_work *scheduled[8];
+static struct work_struct *scheduled[WORK_MAX];
 
 void shim_fail(const char *file, int line, const char *fmt, ...)
 {
@@ -166,7 +166,7 @@ u64 xxh64(const void *data, size_t len, u64 seed)
 	return hash;
 }
 
-bool schedule_delayed_work(struct delayed_work *work, unsigned long delay)
+bool shim_queue_work(struct work_struct *work)
 {
 	unsigned int i;
 
@@ -177,13 +177,12 @@ bool schedule_delayed_work(struct delayed_work *work, unsigned long delay)
 			continue;
 		scheduled[i] = work;
 		work->pending = true;
-		work->delay = delay;
 		return true;
 	}
 	shim_fail(__FILE__, __LINE__, "too many work items");
 }
 
-bool cancel_delayed_work_sync(struct delayed_work *work)
+bool shim_cancel_work(struct work_struct *work)
 {
 	unsigned int i;
 	bool was = work->pending;
@@ -196,9 +195,36 @@ bool cancel_delayed_work_sync(struct delayed_work *work)
 	return was;
 }
 
+bool schedule_delayed_work(struct delayed_work *work, unsigned long delay)
+{
+	if (work->work.pending)
+		return false;
+	work->delay = delay;
+	return shim_queue_work(&work->work);
+}
+
+bool cancel_delayed_work_sync(struct delayed_work *work)
+{
+	return shim_cancel_work(&work->work);
+}
+
+void destroy_workqueue(struct workqueue_struct *wq)
+{
+	while (wq) {
+		unsigned int i, n = 0;
+
+		for (i = 0; i < ARRAY_SIZE(scheduled); i++)
+			n += !!scheduled[i];
+		if (!n)
+			break;
+		shim_run_work();
+	}
+	shim_free(wq);
+}
+
 void shim_run_work(void)
 {
-	struct delayed_work *now[ARRAY_SIZE(scheduled)];
+	struct work_struct *now[ARRAY_SIZE(scheduled)];
 	unsigned int i;
 
 	memcpy(now, scheduled, sizeof(now));
@@ -207,6 +233,6 @@ void shim_run_work(void)
 		if (!now[i])
 			continue;
 		now[i]->pending = false;
-		now[i]->work.func(&now[i]->work);
+		now[i]->func(now[i]);
 	}
 }

@@ -325,16 +325,39 @@ u64 xxh64(const void *data, size_t len, u64 seed);
 
 /* ---- work items and time: run by the test ---------------------------------------------------- */
 
-struct work_struct { void (*func)(struct work_struct *work); };
+struct work_struct {
+	void (*func)(struct work_struct *work);
+	bool pending;
+};
 struct delayed_work {
 	struct work_struct work;
-	bool pending;
 	unsigned long delay;
 };
+struct workqueue_struct { int unused; };
 
-#define DECLARE_DELAYED_WORK(n, f)	struct delayed_work n = { { f }, false, 0 }
+#define WQ_UNBOUND		0x1
+#define WQ_MEM_RECLAIM		0x2
+#define WORK_MAX		64	/* pending at once */
+
+#define DECLARE_DELAYED_WORK(n, f)	struct delayed_work n = { { f, false }, 0 }
+#define DECLARE_WORK(n, f)		struct work_struct n = { f, false }
+#define INIT_WORK(w, f)			(*(w) = (struct work_struct){ f, false })
+bool shim_queue_work(struct work_struct *work);
+bool shim_cancel_work(struct work_struct *work);
 bool schedule_delayed_work(struct delayed_work *work, unsigned long delay);
 bool cancel_delayed_work_sync(struct delayed_work *work);
+#define queue_delayed_work(q, w, d)	((void)(q), schedule_delayed_work(w, d))
+#define mod_delayed_work(q, w, d)	((void)(q), (w)->delay = (d), \
+					 shim_queue_work(&(w)->work))
+#define queue_work(q, w)		((void)(q), shim_queue_work(w))
+#define schedule_work(w)		shim_queue_work(w)
+#define cancel_work_sync(w)		shim_cancel_work(w)
+#define to_delayed_work(w)		container_of(w, struct delayed_work, work)
+#define alloc_workqueue(name, flags, max)				\
+	((struct workqueue_struct *)shim_alloc(1, sizeof(struct workqueue_struct), \
+					       GFP_KERNEL))
+#define alloc_ordered_workqueue(name, flags)	alloc_workqueue(name, flags, 1)
+void destroy_workqueue(struct workqueue_struct *wq);
 void shim_run_work(void);	/* what is pending now, once */
 
 extern u64 shim_now_ms;

@@ -22,6 +22,8 @@ struct xarray {
 #define xa_mk_value(v)		((void *)((unsigned long)(v) << 1 | 1))
 #define xa_to_value(e)		((unsigned long)(e) >> 1)
 #define xa_is_value(e)		((unsigned long)(e) & 1)
+#define xa_tag_pointer(p, tag)	((void *)((unsigned long)(p) | (tag)))
+#define xa_untag_pointer(e)	((void *)((unsigned long)(e) & ~3ul))
 
 static inline int xa_err(void *entry)
 {
