@@ -35,6 +35,20 @@ static const char * const op_name[MMON_OP_MAX] = {
 static void publish(struct work_struct *work);
 static DECLARE_DELAYED_WORK(publish_work, publish);
 
+/* What is spilled takes no room: a log with a store always has some. */
+static void log_figures(struct lite_member_figures *figures)
+{
+	struct mmon_log_stats stats;
+	u64 pages;
+
+	mmon_log_read_stats(&server->log, &stats);
+	pages = (u64)stats.segments * MMON_SEGMENT_PAGES;
+	figures->log_capacity = pages << MMON_PAGE_SHIFT;
+	if (!server->log.store)
+		pages -= min(pages, stats.records);
+	figures->log_free = pages << MMON_PAGE_SHIFT;
+}
+
 /* Each second: the manager makes requests per second of it. */
 static void publish(struct work_struct *work)
 {
@@ -42,10 +56,12 @@ static void publish(struct work_struct *work)
 	struct lite_member_figures figures = {
 		.capacity = pool->capacity,
 		.requests = mmon_requests(server),
-		.regions = atomic_read(&server->nr_spaces),
+		.replicas = atomic_read(&server->nr_replicas),
 	};
 	u32 peak;
 
+	figures.regions = atomic_read(&server->nr_spaces) - figures.replicas;
+	log_figures(&figures);
 	figures.free = pool->capacity - mmon_pool_used(pool, &peak);
 	lite_member_publish(LITE_SVC_MMON, true, &figures);
 	schedule_delayed_work(&publish_work, HZ);

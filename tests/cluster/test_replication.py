@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Regions with secondaries: hosts die, come back, and are drained under running programs."""
+
+import json
+import os
+import time
+
+import pytest
+
+from rig import REPO, RXE_LINK_CUT, Cluster
+
+PATTERN = os.path.join(REPO, "build/programs/pattern")
+FAILOVER_MS = 2000
+
+
+@pytest.fixture(scope="module", name="cluster")
+def four_hosts():
+    with Cluster(memory_hosts=3, memory_mb=64, excache_mb=16, guest_ram_mb=512,
+                 lite_rpc_params={"dead_ms": 8000}, mmon_params={"log_mb": 24},
+                 pmon_params={"failover_ms": FAILOVER_MS}) as cluster:
+        for regex, reason in RXE_LINK_CUT:
+            cluster.allow_log(regex, reason)
+        yield cluster
+
+
+def modules(host):
+    """Counters of HOST by module."""
+    return json.loads(host.run(["vnode", "status", "--json"]).stdout)["modules"]
+
+
+def wait_for(what, condition, timeout=90):
+    """Until CONDITION() is true; returns its value."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what}: not within {timeout} s"
+        time.sleep(0.2)
+
+
+def start(cluster, replicas, *argv):
+    """A tagged pattern with REPLICAS on 1 MiB, when it has missed a while."""
+    processor = cluster.processors[0]
+    before = modules(processor)["pmon"]["misses"]
+    process = processor.spawn(["vnode", "run", "--excache", "1M", "--replicas", str(replicas),
+                               "--", PATTERN, *map(str, argv)])
+
+    def missed():
+        assert process.poll() is None, process.output("err")
+        return modules(processor)["pmon"]["misses"] > before + 300
+    wait_for("misses", missed)
+    return process
+
+
+def homes(cluster):
+    """{host: frames in use}, of those that run."""
+    frames = {}
+    for host in cluster.memory_hosts:
+        if host.alive():
+            mmon = modules(host)["mmon"]
+            frames[host] = mmon["frames_total"] - mmon["frames_free"]
+    return frames
+
+
+def nothing_left(cluster):
+    """Frames, spaces and replicas of all hosts are back to none."""
+    def left():
+        return [(host.name, mmon["spaces"], mmon["replicas"], mmon["log_records"])
+                for host in cluster.memory_hosts if host.alive()
+                for mmon in [modules(host)["mmon"]]
+                if mmon["spaces"] or mmon["replicas"] or mmon["log_records"] or
+                mmon["frames_free"] != mmon["frames_total"]]
+    try:
+        wait_for("clean-up", lambda: not left(), 60)
+    except AssertionError:
+        raise AssertionError(f"left behind: {left()}") from None
+    pmon = modules(cluster.processors[0])["pmon"]
+    assert pmon["lines_free"] == pmon["lines_total"] and pmon["regions"] == 0
+
+
+def test_what_is_stored_is_stored_twice(cluster):
+    """Each page that is flushed goes to the secondary as well; nothing stays behind."""
+    before = modules(cluster.processors[0])["pmon"]
+    process = start(cluster, 1, "--mb", 4, "--seconds", 8)
+    assert modules(cluster.processors[0])["pmon"]["degraded"] == 0
+    assert sum(modules(host)["mmon"]["log_records"] for host in cluster.memory_hosts) > 300
+    assert process.wait(120).status == 0, process.output("err")
+    after = modules(cluster.processors[0])["pmon"]
+    flushed = after["flushed_pages"] - before["flushed_pages"]
+    assert 0 < flushed <= after["replica_pages"] - before["replica_pages"] < flushed * 1.1 + 50
+    nothing_left(cluster)
+
+
+def test_primary_is_killed(cluster):
+    """The program goes on, and the region gets a new secondary."""
+    processor = cluster.processors[0]
+    before = modules(processor)["pmon"]
+    process = start(cluster, 1, "--mb", 4, "--seconds", 40)
+    victim = max(homes(cluster).items(), key=lambda item: item[1])[0]
+    victim.power_cut()
+    wait_for("failover", lambda: modules(processor)["pmon"]["failovers"] >
+             before["failovers"], 60)
+    wait_for("repair", lambda: modules(processor)["pmon"]["degraded"] == 0, 60)
+    result = process.wait(200)
+    assert result.status == 0, process.output("err") + process.output()
+    victim.restart(join=True)
+    nothing_left(cluster)
