@@ -128,21 +128,27 @@ void pmon_budget_insert(struct pmon_budget *budget, struct pmon_line *line)
 	spin_unlock_bh(&budget->lru_lock);
 }
 
-/* pmon_budget_keep - the evictor looked at the line and lets it stay */
-void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line *line)
+/* pmon_budget_keep - the evictor looked at the lines and lets them stay */
+void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line **line,
+		      unsigned int nr)
 {
+	unsigned int i;
+
 	spin_lock_bh(&budget->lru_lock);
-	pmon_order_keep(&budget->order, pmon_policy_now(), &line->entry);
+	for (i = 0; i < nr; i++)
+		pmon_order_keep(&budget->order, pmon_policy_now(), &line[i]->entry);
 	spin_unlock_bh(&budget->lru_lock);
 }
 
-/* pmon_budget_unlink - take the line off its replacement list */
-void pmon_budget_unlink(struct pmon_line *line)
+/* pmon_budget_unlink - take the lines off their replacement list */
+void pmon_budget_unlink(struct pmon_budget *budget, struct pmon_line **line,
+			unsigned int nr)
 {
-	struct pmon_budget *budget = line->budget;
+	unsigned int i;
 
 	spin_lock_bh(&budget->lru_lock);
-	pmon_order_remove(&budget->order, &line->entry);
+	for (i = 0; i < nr; i++)
+		pmon_order_remove(&budget->order, &line[i]->entry);
 	spin_unlock_bh(&budget->lru_lock);
 }
 

@@ -18,6 +18,9 @@
  *
  * A line shared after a fork goes to the next sharer instead of the free list.
  *
+ * What was decided is done for all lines of a round together (let_go(), keep()), so
+ * that each of the innermost locks is taken once a round and not once a line.
+ *
  * Locks: pages only by trylock. stream_lock only by trylock as well, since fork
  * takes page locks while it holds the stream.
  */
@@ -70,6 +73,17 @@ struct batch {
 	struct pmon_line *line[EVICT_BATCH];
 };
 
+/* What becomes of lines of a round, all of one space, their pages locked. */
+struct verdict {
+	struct batch stay;
+	struct batch leave;
+};
+
+static void batch_add(struct batch *batch, struct pmon_line *line)
+{
+	batch->line[batch->nr++] = line;
+}
+
 /*
  * Lock the lines whose turn it is; they stay on the list, only we are its
  * evictor. Of one region only: while its home does not answer, no other's lines
@@ -97,7 +111,7 @@ static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 		else if (batch->nr && line->region != batch->line[0]->region)
 			unlock_page(line->page);
 		else
-			batch->line[batch->nr++] = line;
+			batch_add(batch, line);
 		entry = next;
 	}
 	spin_unlock_bh(&budget->lru_lock);
@@ -115,7 +129,7 @@ static void batch_look(struct batch *batch)
 	struct pmon_young young;
 	unsigned int i;
 
-	if (!batch->nr || pmon_policy_now() == PMON_FIFO)
+	if (pmon_policy_now() == PMON_FIFO)
 		return;
 	pmon_young_begin(&young, batch->line[0]->space);
 	for (i = 0; i < batch->nr; i++) {
@@ -156,43 +170,87 @@ static void batch_unmap(struct batch *batch, bool all)
 	}
 }
 
-static void keep(struct pmon_line *line)
+static void keep(struct batch *batch)
 {
-	pmon_budget_keep(line->budget, line);
-	unlock_page(line->page);
+	unsigned int i;
+
+	if (!batch->nr)
+		return;
+	pmon_budget_keep(batch->line[0]->budget, batch->line, batch->nr);
+	for (i = 0; i < batch->nr; i++)
+		unlock_page(batch->line[i]->page);
+	batch->nr = 0;
+}
+
+/* What takes a line's place in its space. Dirty ones go only if the home is lost. */
+static void *what_remains(const struct pmon_line *line)
+{
+	if (PageDirty(line->page))
+		return PMON_ENTRY_LOST;
+	return line->remote ? pmon_line_entry(line, PMON_ENTRY_STORED) : NULL;
+}
+
+/* Neighbours, and they mostly are, without a walk from the root for each. */
+static void entry_of(struct xa_state *xas, pgoff_t index)
+{
+	if (index == xas->xa_index + 1)
+		xas_next(xas);
+	else
+		xas_set(xas, index);
+}
+
+/* Replaces entries that are there: allocates nothing. */
+static void replace_entries(struct pmon_space *space, struct batch *leave)
+{
+	XA_STATE(xas, &space->lines, leave->line[0]->page->index);
+	unsigned int i;
+
+	xas_lock_bh(&xas);
+	for (i = 0; i < leave->nr; i++) {
+		struct pmon_line *line = leave->line[i];
+
+		if (line->detached)
+			continue;
+		entry_of(&xas, line->page->index);
+		xas_store(&xas, what_remains(line));
+	}
+	xas_unlock_bh(&xas);
 }
 
 /*
- * Its space no longer has the line. Return: 1: it is free; 0: others of a fork
- * have it still.
+ * The space no longer has what is to leave. What others of a fork have still
+ * stays, for them. Return: how many lines are free.
  */
-static unsigned int let_go(struct pmon_line *line, struct pmon_space *space)
+static unsigned int let_go(struct pmon_space *space, struct verdict *verdict)
 {
-	if (pmon_share_leave(line, space)) {
-		keep(line);
+	struct batch *leave = &verdict->leave;
+	unsigned int i, freed = 0;
+
+	if (!leave->nr)
 		return 0;
+	/* Out of the xarray, the lines no longer keep the space. */
+	pmon_space_get(space);
+	replace_entries(space, leave);
+	for (i = 0; i < leave->nr; i++) {
+		struct pmon_line *line = leave->line[i];
+
+		if (pmon_share_leave(line, space))
+			batch_add(&verdict->stay, line);
+		else
+			leave->line[freed++] = line;
 	}
-	pmon_count(evictions);
-	pmon_line_release(line);
-	return 1;
+	pmon_lines_release(leave->line, freed);
+	pmon_space_put(space);
+	pmon_count_n(evictions, freed);
+	leave->nr = 0;
+	return freed;
 }
 
-static unsigned int evict_to(struct pmon_line *line, void *entry)
+static unsigned int carry_out(struct pmon_space *space, struct verdict *verdict)
 {
-	struct pmon_space *space = line->space;
-	unsigned int freed;
+	unsigned int freed = let_go(space, verdict);
 
-	/* Out of the xarray, the line no longer keeps the space. */
-	pmon_space_get(space);
-	xa_lock_bh(&space->lines);
-	if (entry)
-		__xa_store(&space->lines, line->page->index,
-			   pmon_line_entry(line, entry), GFP_NOWAIT);
-	else
-		__xa_erase(&space->lines, line->page->index);
-	xa_unlock_bh(&space->lines);
-	freed = let_go(line, space);
-	pmon_space_put(space);
+	keep(&verdict->stay);
 	return freed;
 }
 
@@ -203,42 +261,41 @@ static void begin_io(struct pmon_line *line)
 	xa_unlock_bh(&line->space->lines);
 }
 
-/* After the batch: was it stored, and may the line go? Returns lines freed. */
-static unsigned int end_io(struct pmon_line *line, int err)
+/* Was it stored, and may the line go? */
+static bool may_go(struct pmon_line *line, int err)
 {
-	struct pmon_space *space = line->space;
-	void *entry = NULL;
-	bool detached;
-
-	if (err && READ_ONCE(line->region->lost))
-		entry = PMON_ENTRY_LOST;
-	else if (!err && !pmon_line_pinned(line))
-		entry = PMON_ENTRY_STORED;
-
-	xa_lock_bh(&space->lines);
-	line->io = false;
-	detached = line->detached;
-	if (entry && !detached)
-		__xa_store(&space->lines, line->page->index,
-			   pmon_line_entry(line, entry), GFP_NOWAIT);
-	xa_unlock_bh(&space->lines);
-
-	if (detached || entry)
-		return let_go(line, space);
 	if (err) {
 		SetPageDirty(line->page);
-	} else {
-		/* A faulter came for it meanwhile: keep it, clean. */
-		line->remote = true;
+		return READ_ONCE(line->region->lost);
 	}
-	keep(line);
-	return 0;
+	line->remote = true;
+	/* If a faulter came for it meanwhile: keep it, clean. */
+	return !pmon_line_pinned(line);
 }
 
-static unsigned int flush_batch(struct pmon_flush *flush)
+/* After the flush. Those that were discarded meanwhile have to go. */
+static void end_io(struct pmon_flush *flush, struct verdict *verdict)
+{
+	struct pmon_space *space = flush->region->space;
+	unsigned int i;
+
+	xa_lock_bh(&space->lines);
+	for (i = 0; i < flush->nr; i++) {
+		struct pmon_line *line = flush->line[i];
+		bool go = may_go(line, flush->err[i]);
+
+		line->io = false;
+		batch_add(go || line->detached ? &verdict->leave :
+			  &verdict->stay, line);
+	}
+	xa_unlock_bh(&space->lines);
+}
+
+static unsigned int flush_batch(struct pmon_flush *flush, struct verdict *verdict)
 {
 	struct pmon_region *region = flush->region;
-	unsigned int i, freed = 0;
+	struct pmon_space *space = region->space;
+	unsigned int freed;
 	int err = -EBUSY;
 
 	if (!flush->nr)
@@ -253,9 +310,9 @@ static unsigned int flush_batch(struct pmon_flush *flush)
 	}
 	/* Busy means that fork has the stream for the moment; the rest is news. */
 	if (err && err != -EBUSY)
-		region->space->budget->refused = true;
-	for (i = 0; i < flush->nr; i++)
-		freed += end_io(flush->line[i], flush->err[i]);
+		space->budget->refused = true;
+	end_io(flush, verdict);
+	freed = carry_out(space, verdict);
 	flush->nr = 0;
 	pmon_region_put(region);
 	return freed;
@@ -288,61 +345,72 @@ static bool spared(struct page *page, bool force)
 	       (!force && pmon_order_spares(pmon_policy_now(), touched));
 }
 
-/* One locked line. Returns how many lines became free. */
-static unsigned int evict_line(struct pmon_budget *budget,
-			       struct pmon_line *line, bool force)
+/* Must, or may, it stay? */
+static bool stays(struct pmon_budget *budget, struct pmon_line *line, bool force)
 {
-	struct page *page = line->page;
-
 	if (unlikely(READ_ONCE(line->locked))) {
 		pmon_count(locked_skips);
-		keep(line);
-		return 0;
+		return true;
 	}
-	/* If it failed just now it may be mapped: next time. */
-	if (unlikely(PageHWPoison(page)) && !page_mapped(page)) {
-		if (pmon_line_shared(line)) {
-			keep(line);
-			return 0;
-		}
-		pmon_poison_evict(line);
-		return 1;
-	}
-	if (spared(page, force)) {
+	if (spared(line->page, force)) {
 		pmon_count(rotations);
-		keep(line);
-		return 0;
+		return true;
 	}
 	if (pmon_line_pinned(line)) {
 		pmon_count(pinned_skips);
 		budget->pinned++;
-		keep(line);
-		return 0;
+		return true;
 	}
-	if (PageDirty(page)) {
-		if (READ_ONCE(line->region->lost))
-			return evict_to(line, PMON_ENTRY_LOST);
+	return false;
+}
+
+/* One locked line: what becomes of it? Returns how many lines became free. */
+static unsigned int evict_line(struct pmon_budget *budget,
+			       struct pmon_line *line, bool force,
+			       struct verdict *verdict)
+{
+	struct page *page = line->page;
+	/* If it failed just now it may be mapped: next time. */
+	bool failed = unlikely(PageHWPoison(page)) && !page_mapped(page) &&
+		      !READ_ONCE(line->locked);
+
+	if (failed && !pmon_line_shared(line)) {
+		pmon_poison_evict(line);
+		return 1;
+	}
+	if (failed || stays(budget, line, force)) {
+		batch_add(&verdict->stay, line);
+	} else if (PageDirty(page) && !READ_ONCE(line->region->lost)) {
 		flush_line(budget->flush, line);
-		return 0;
+	} else {
+		if (!PageDirty(page))
+			pmon_count(evictions_clean);
+		batch_add(&verdict->leave, line);
 	}
-	pmon_count(evictions_clean);
-	return evict_to(line, line->remote ? PMON_ENTRY_STORED : NULL);
+	return 0;
 }
 
 static unsigned int evict_round(struct pmon_budget *budget, bool force)
 {
-	struct batch batch;
+	struct verdict verdict = {};
 	unsigned int i, freed = 0;
+	struct pmon_space *space;
+	struct batch batch;
 
+	budget->refused = false;
+	budget->pinned = 0;
 	batch_lock(budget, &batch);
+	if (!batch.nr)
+		return 0;
+	space = batch.line[0]->space;
 	if (!force)
 		batch_look(&batch);
 	batch_unmap(&batch, force || pmon_policy_now() == PMON_FIFO);
-	budget->refused = false;
-	budget->pinned = 0;
 	for (i = 0; i < batch.nr; i++)
-		freed += evict_line(budget, batch.line[i], force);
-	freed += flush_batch(budget->flush);
+		freed += evict_line(budget, batch.line[i], force, &verdict);
+	/* What needs no transfer does not wait for one. */
+	freed += carry_out(space, &verdict);
+	freed += flush_batch(budget->flush, &verdict);
 	if (budget->pinned < batch.nr)
 		budget->pinned = 0;
 	return freed;

@@ -209,6 +209,7 @@ void pmon_line_prepare(struct pmon_line *line, struct pmon_region *region,
 void pmon_line_setup(struct pmon_line *line, struct pmon_region *region,
 		     pgoff_t index);
 void pmon_line_release(struct pmon_line *line);
+void pmon_lines_release(struct pmon_line **line, unsigned int nr);
 struct lite_sge pmon_line_sge(struct pmon_line *line);
 struct pmon_line *pmon_pool_line(struct page *page);
 
@@ -308,8 +309,10 @@ struct pmon_budget *pmon_budget_create(unsigned long limit);
 void pmon_budget_get(struct pmon_budget *budget);
 void pmon_budget_put(struct pmon_budget *budget);
 void pmon_budget_insert(struct pmon_budget *budget, struct pmon_line *line);
-void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line *line);
-void pmon_budget_unlink(struct pmon_line *line);
+void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line **line,
+		      unsigned int nr);
+void pmon_budget_unlink(struct pmon_budget *budget, struct pmon_line **line,
+			unsigned int nr);
 void pmon_budget_need_lines(struct pmon_budget *budget);
 bool pmon_budget_may_alloc(struct pmon_budget *budget);
 void pmon_budget_short(struct pmon_budget *budget);
@@ -340,10 +343,18 @@ u32 pmon_page_sum(struct page *page);
 
 /* ---- young.c --------------------------------------------------------------- */
 
-/** struct pmon_young - looking at lines of one space; nobody else's business */
+/** struct pmon_young - looking at lines of one space; nobody else's business
+ * @mapping: the space's
+ * @vma: the last line's, or NULL
+ * @pmd: its table, or NULL
+ * @start, @end: which addresses of @vma are in it
+ */
 struct pmon_young {
 	struct address_space *mapping;
 	struct vm_area_struct *vma;
+	pmd_t *pmd;
+	unsigned long start;
+	unsigned long end;
 };
 
 void pmon_young_begin(struct pmon_young *young, struct pmon_space *space);

@@ -172,14 +172,15 @@ struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget)
 	return line;
 }
 
-/* Uncharge; the page goes to the free list, or waits for its last user. */
-static void line_return(struct pmon_line *line)
+/*
+ * Uncharge; the page goes to the free list, or waits for its last user. pool.lock
+ * held. Return: whether it waits.
+ */
+static bool line_return(struct pmon_line *line)
 {
-	struct pmon_budget *budget = line->budget;
 	bool zombie = pmon_line_pinned(line);
 
-	spin_lock_bh(&pool.lock);
-	budget->used--;
+	line->budget->used--;
 	line->budget = NULL;
 	if (unlikely(PageHWPoison(line->page)) && !zombie) {
 		pool.nr_poisoned++;
@@ -191,8 +192,21 @@ static void line_return(struct pmon_line *line)
 		list_add(&line->entry, &pool.free);
 		pool.nr_free++;
 	}
+	return zombie;
+}
+
+/* All of @budget. */
+static void lines_return(struct pmon_budget *budget, struct pmon_line **line,
+			 unsigned int nr)
+{
+	bool zombies = false;
+	unsigned int i;
+
+	spin_lock_bh(&pool.lock);
+	for (i = 0; i < nr; i++)
+		zombies |= line_return(line[i]);
 	spin_unlock_bh(&pool.lock);
-	if (zombie)
+	if (zombies)
 		queue_delayed_work(pmon_wq, &pool.zombie_work, ZOMBIE_INTERVAL);
 	if (wq_has_sleeper(&budget->free_wait))
 		wake_up_all(&budget->free_wait);
@@ -226,20 +240,12 @@ void pmon_line_setup(struct pmon_line *line, struct pmon_region *region,
 	pmon_budget_insert(line->budget, line);
 }
 
-/*
- * pmon_line_release - end of a prepared line
- *
- * The caller holds the page lock; the line is not in space->lines (never was,
- * or removed, or detached) and mapped nowhere. Drops the page lock. The caller
- * has a reference to the space, or the mm has one.
- * Context: process or softirq.
- */
-void pmon_line_release(struct pmon_line *line)
+/* Nothing of what it was may be seen of what it will be. Drops the page lock. */
+static void line_clear(struct pmon_line *line)
 {
 	struct page *page = line->page;
 
 	WARN_ON_ONCE(!PageLocked(page) || pmon_line_shared(line));
-	pmon_budget_unlink(line);
 	/* Mapped by a neighbour's fault: what unmapping it said of it. */
 	if (folio_test_referenced(page_folio(page)))
 		pmon_line_touched(line);
@@ -263,7 +269,34 @@ void pmon_line_release(struct pmon_line *line)
 	folio_clear_referenced(page_folio(page));
 	folio_clear_active(page_folio(page));
 	unlock_page(page);
-	line_return(line);
+}
+
+/*
+ * pmon_lines_release - end of prepared lines, all of one budget
+ *
+ * The caller holds the page locks; the lines are not in space->lines (never were,
+ * or removed, or detached) and mapped nowhere. Drops the page locks. The caller
+ * has a reference to the space, or the mm has one.
+ * Context: process or softirq.
+ */
+void pmon_lines_release(struct pmon_line **line, unsigned int nr)
+{
+	struct pmon_budget *budget;
+	unsigned int i;
+
+	if (!nr)
+		return;
+	budget = line[0]->budget;
+	pmon_budget_unlink(budget, line, nr);
+	for (i = 0; i < nr; i++)
+		line_clear(line[i]);
+	lines_return(budget, line, nr);
+}
+
+/* pmon_line_release - the same of one line */
+void pmon_line_release(struct pmon_line *line)
+{
+	pmon_lines_release(&line, 1);
 }
 
 static void zombie_work(struct work_struct *work)

@@ -55,6 +55,7 @@ void pmon_young_begin(struct pmon_young *young, struct pmon_space *space)
 {
 	young->mapping = space->file->f_mapping;
 	young->vma = NULL;
+	young->pmd = NULL;
 	i_mmap_lock_read(young->mapping);
 }
 
@@ -74,30 +75,46 @@ static struct vm_area_struct *vma_of(struct pmon_young *young, pgoff_t index)
 }
 
 /*
+ * What points to the table with the entry of the line, NULL: there is none. Who asks
+ * about neighbours does not go through the levels for each.
+ */
+static pmd_t *table_of(struct pmon_young *young, pgoff_t index)
+{
+	unsigned long addr = index << PAGE_SHIFT;
+	struct vm_area_struct *vma;
+
+	if (young->pmd && addr >= young->start && addr < young->end)
+		return young->pmd;
+	vma = vma_of(young, index);
+	young->pmd = NULL;
+	/* mremap under way: the VMA is where the line is yet to go. */
+	if (!vma || addr < vma->vm_start || addr >= vma->vm_end)
+		return NULL;
+	young->pmd = pmon_table_of(vma->vm_mm, addr);
+	young->start = max(vma->vm_start, addr & PMD_MASK);
+	young->end = min(vma->vm_end, (addr & PMD_MASK) + PMD_SIZE);
+	return young->pmd;
+}
+
+/*
  * pmon_young_test - was the line touched since it was mapped or last asked about?
  *
  * Forgets it. Context: between begin and end for the line's space; page locked.
  */
 bool pmon_young_test(struct pmon_young *young, struct pmon_line *line)
 {
-	unsigned long addr = line->page->index << PAGE_SHIFT;
-	struct vm_area_struct *vma;
+	pgoff_t index = line->page->index;
+	pmd_t *pmd = table_of(young, index);
 	spinlock_t *lock;	/* of the table */
 	bool touched;
-	pmd_t *pmd;
 	pte_t *pte;
 
 	lockdep_assert_held(&young->mapping->i_mmap_rwsem);
-	vma = vma_of(young, line->page->index);
-	/* mremap under way: the VMA is where the line is yet to go. */
-	if (!vma || addr < vma->vm_start || addr >= vma->vm_end)
-		return false;
-	pmd = pmon_table_of(vma->vm_mm, addr);
 	if (!pmd)
 		return false;
-	lock = pte_lockptr(vma->vm_mm, pmd);
+	lock = pte_lockptr(young->vma->vm_mm, pmd);
 	spin_lock(lock);
-	pte = pte_offset_kernel(pmd, addr);
+	pte = pte_offset_kernel(pmd, index << PAGE_SHIFT);
 	touched = pte_present(ptep_get(pte)) &&
 		  pte_pfn(ptep_get(pte)) == page_to_pfn(line->page) &&
 		  sk_pte_test_and_clear_young(pte);
