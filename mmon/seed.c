@@ -26,8 +26,8 @@
 #define FEED_TIMEOUT_MS	5000
 #define NO_BOUNCE	U32_MAX
 
-/**
- * struct seeding - a request that is under way
+/*
+ * A request that is under way.
  * @req: to be answered
  * @space: referenced
  * @seq: of the request
