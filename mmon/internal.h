@@ -67,6 +67,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "lite_rpc.h"
@@ -539,10 +540,18 @@ struct mmon {
 
 void mmon_init(struct mmon *m);
 
+/* ---- seed.c ------------------------------------------------------------------------ */
+
+void mmon_seed(struct mmon *m, struct lite_request *req);
+
 /* ---- background.c, serve.c --------------------------------------------------------- */
 
 int mmon_background_start(struct mmon *m);
 void mmon_background_stop(struct mmon *m);
+void mmon_background_queue(struct work_struct *work);
+void mmon_background_load(struct work_struct *work);
+void mmon_serve_reply(struct lite_request *req, int err, const void *body,
+		      u32 len);
 
 int mmon_serve_start(struct mmon *m);
 void mmon_serve_stop(void);

@@ -98,10 +98,11 @@ int mmon_log_create(struct mmon_log *log, u32 nr_segments,
 	log->nr_segments = nr_segments;
 	log->nr_bounces = store ? MMON_BOUNCES : 0;
 	log->header = kvcalloc(nr_segments, sizeof(*log->header), MMON_MEMORY_GFP);
-	if (!log->header)
-		return -ENOMEM;
-	err = mmon_memory_create(&log->memory,
-				 pages + log->nr_bounces * MMON_BOUNCE_PAGES);
+	err = log->header ? 0 : -ENOMEM;
+	if (!err)
+		err = mmon_memory_create(&log->memory,
+					 pages + log->nr_bounces *
+					 MMON_BOUNCE_PAGES);
 	if (err)
 		goto out_header;
 	err = create_segments(log);
@@ -124,7 +125,8 @@ static bool idle(struct mmon_log *log)
 	bool ret;
 
 	spin_lock_bh(&log->lock);
-	ret = list_empty(&log->full) && list_empty(&log->stored) && !log->bounces;
+	ret = list_empty(&log->full) && list_empty(&log->stored) &&
+	      !log->bounces && !(log->open && log->open->pins);
 	spin_unlock_bh(&log->lock);
 	return ret;
 }
@@ -157,7 +159,7 @@ void mmon_log_destroy(struct mmon_log *log)
 {
 	if (!log->nr_segments)
 		return;
-	if (log->stats.records || !idle(log) || (log->open && log->open->pins)) {
+	if (log->stats.records || !idle(log)) {
 		pr_warn("defect: %llu records of replicas did not come back\n",
 			log->stats.records);
 		return;

@@ -3,8 +3,9 @@
  * Between lite_rpc and request.c: requests in, replies and events out.
  *
  * A fetch is answered where it arrives, in softirq context; everything else
- * runs on lite_rpc's workqueue. The frames of a fetch stay referenced until
- * lite_rpc has sent them.
+ * runs on lite_rpc's workqueue. The frames and records of a fetch stay where they
+ * are until lite_rpc has sent them. A fetch of records that the store has alone
+ * becomes a work item, of which a few run at once.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>
@@ -143,6 +144,93 @@ static bool is_fetch_of_one(const struct lite_request *req)
 	return req->op == MMON_OP_FETCH && req->nr_direct == 1;
 }
 
+/**
+ * mmon_serve_reply - answer a request that changes something
+ * @req: the request; gone afterwards
+ * @err: 0 or negative errno
+ * @body: of the answer, if it is 0
+ * @len: its length
+ */
+void mmon_serve_reply(struct lite_request *req, int err, const void *body, u32 len)
+{
+	trace_mmon_request(req, err);
+	schedule_delayed_work(&publish_work, HZ);
+	if (err)
+		report_refusal(req, err);
+	lite_reply(req, err, err ? NULL : body, err ? 0 : len);
+}
+
+/* ---- from the store --------------------------------------------------------------- */
+
+/** struct load - a fetch that waits for the store, and is then being sent */
+struct load {
+	struct work_struct work;
+	struct lite_request *req;
+	struct mmon_pages pages;
+	__le32 bitmap;
+	u32 bounce;
+};
+
+static void release_load(void *arg)
+{
+	struct load *load = arg;
+
+	mmon_pages_put(server, &load->pages);
+	mmon_bounce_put(&server->log, load->bounce);
+	kfree(load);
+}
+
+static void reply_load(struct load *load)
+{
+	struct lite_request *req = load->req;
+	bool one = is_fetch_of_one(req);
+	struct lite_sge src[MMON_FETCH_MAX];
+	u32 i, nr = fls(load->pages.found);
+
+	for (i = 0; i < nr; i++)
+		mmon_pages_sge(server, &load->pages, i, load->bounce, &src[i]);
+	load->bitmap = cpu_to_le32(load->pages.found);
+	lite_reply_pages(req, src, nr, release_load, load,
+			 one ? NULL : &load->bitmap, one ? 0 : sizeof(__le32));
+}
+
+static void load_work(struct work_struct *work)
+{
+	struct load *load = container_of(work, struct load, work);
+	struct lite_request *req = load->req;
+	int err;
+
+	load->bounce = mmon_bounce_take(&server->log);
+	err = mmon_pages_load(server, &load->pages, load->bounce);
+	if (!err) {
+		reply_load(load);
+		return;
+	}
+	release_load(load);
+	mmon_count_refusal(server, err);
+	report_refusal(req, err);
+	lite_reply(req, err, NULL, 0);
+}
+
+/* Softirq context. */
+static void load_later(struct lite_request *req, const struct mmon_pages *pages)
+{
+	struct load *load = kmalloc(sizeof(*load), GFP_ATOMIC);
+
+	if (!load) {
+		mmon_pages_put(server, pages);
+		mmon_count_refusal(server, -ENOMEM);
+		lite_reply(req, -ENOMEM, NULL, 0);
+		return;
+	}
+	INIT_WORK(&load->work, load_work);
+	load->req = req;
+	load->pages = *pages;
+	mmon_background_load(&load->work);
+}
+
+/* ---- by operation ----------------------------------------------------------------- */
+
 /* Softirq context. */
 static void handle_fetch(struct lite_request *req)
 {
@@ -155,6 +243,8 @@ static void handle_fetch(struct lite_request *req)
 		if (!(err == -ENOENT && pages.nr))
 			report_refusal(req, err);
 		lite_reply(req, err, NULL, 0);
+	} else if (unlikely(pages.stored)) {
+		load_later(req, &pages);
 	} else if (is_fetch_of_one(req)) {
 		reply_page(req, &pages);
 	} else {
@@ -173,10 +263,7 @@ static void handle_change(struct lite_request *req)
 		err = mmon_handle(server, req, &pages, body);
 	else
 		mmon_count_refusal(server, err);
-	trace_mmon_request(req, err);
-	if (err)
-		report_refusal(req, err);
-	lite_reply(req, err, err ? NULL : body->bytes, err ? 0 : body->len);
+	mmon_serve_reply(req, err, body ? body->bytes : NULL, body ? body->len : 0);
 	kfree(body);
 }
 
@@ -184,6 +271,8 @@ static void handle(struct lite_request *req)
 {
 	if (req->op == MMON_OP_FETCH)
 		handle_fetch(req);
+	else if (req->op == MMON_OP_SEED)
+		mmon_seed(server, req);
 	else
 		handle_change(req);
 }

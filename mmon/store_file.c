@@ -22,6 +22,7 @@
 
 /**
  * struct file_store - the store
+ * @store: as others see it
  * @file: where it is
  * @used: which places are
  * @places: segment's number to place, as value entries

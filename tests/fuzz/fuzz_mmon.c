@@ -9,9 +9,11 @@
  * that the other one stored or change its spaces, and what a fetch holds must
  * not change.
  */
-#include "mmon_fixture.h"
+#include "store_memory.h"
 
 #define CAPACITY	24
+#define SEGMENTS	5
+#define HOST		0x0a0000feu	/* feeds replicas: this host itself */
 #define STEPS_MAX	200
 #define HELD_MAX	4
 
@@ -94,8 +96,7 @@ static void check_owner(u32 node, const struct mmon_pages *pages, u64 *stamps)
 	for (i = 0; i < pages->nr; i++) {
 		if (!(pages->found >> i & 1))
 			continue;
-		SHIM_ASSERT(content_read(mmon_frame_data(&m.pool,
-							 pages->frame[i]), &c));
+		SHIM_ASSERT(content_read(page_data(&m, pages, i), &c));
 		SHIM_ASSERT(c.node == node);
 		if (stamps)
 			stamps[i] = c.stamp;
@@ -112,9 +113,7 @@ static void release(struct held *h)
 	for (i = 0; i < h->pages.nr; i++) {
 		if (!(h->pages.found >> i & 1))
 			continue;
-		SHIM_ASSERT(content_read(mmon_frame_data(&m.pool,
-							 h->pages.frame[i]),
-					 &c));
+		SHIM_ASSERT(content_read(page_data(&m, &h->pages, i), &c));
 		SHIM_ASSERT(c.stamp == h->stamp[i]);
 	}
 	mmon_pages_put(&m, &h->pages);
@@ -246,6 +245,78 @@ static void clone(u32 node, u64 asid, u64 seq)
 		 len == 255 ? MMON_ADDR_MAX : start + PAGE(len));
 }
 
+/* ---- replicas ------------------------------------------------------------------------ */
+
+static u32 owner_of(u64 asid)
+{
+	struct mmon_space *space = xa_load(&m.spaces, asid);
+
+	return space ? space->node : 0;
+}
+
+static void feed(u64 asid)
+{
+	u64 addr[MMON_FLUSH_MAX], first = page_addr(byte());
+	u32 i, nr = 1 + byte() % MMON_FLUSH_MAX;
+
+	for (i = 0; i < nr; i++)
+		addr[i] = first + i * MMON_PAGE_SIZE;
+	do_feed(&m, byte() & 15 ? HOST : NODE_A, asid, nr, addr, owner_of(asid),
+		++stamp);
+}
+
+/* A call of a seeding: to this host itself, now or when the step ends. */
+static void serve_feed(struct lite_call *call)
+{
+	const struct mmon_feed *msg = call->req;
+	static u8 payload[MMON_FLUSH_MAX * MMON_PAGE_SIZE] __aligned(4096);
+	struct lite_request req = {
+		.node = HOST, .incarnation = INCARNATION(HOST),
+		.op = call->op, .body = call->req, .body_len = call->req_len,
+		.payload = payload,
+		.payload_len = call->nr_payload * MMON_PAGE_SIZE,
+	};
+	struct mmon_pages pages;
+	struct content c;
+	u32 i;
+
+	for (i = 0; i < call->nr_payload; i++) {
+		const void *page = lite_stub_page(&call->payload[i]);
+
+		memcpy(payload + i * MMON_PAGE_SIZE, page, MMON_PAGE_SIZE);
+		SHIM_ASSERT(content_read(page, &c));
+		if (c.node != owner_of(msg->asid)) {
+			lite_stub_answer(call, -EHOSTDOWN);
+			return;
+		}
+	}
+	lite_stub_answer(call, do_raw(&m, &req, &pages));
+}
+
+static void seed(u32 node, u64 asid, u64 seq)
+{
+	struct mmon_seed msg = { asid, seq, asid_of(byte()), page_addr(byte()),
+				 HOST, byte() % 3 };
+	struct lite_request req = {
+		.node = node, .incarnation = INCARNATION(node),
+		.op = MMON_OP_SEED, .body = &msg,
+		.body_len = byte() & 31 ? sizeof(msg) : 39,
+	};
+
+	lite_stub_call_hook = byte() & 7 ? serve_feed : NULL;
+	lite_stub_begin(&req);
+	while (!lite_stub_reply.count)
+		shim_run_work();
+}
+
+static void background(u8 how)
+{
+	if (how & 1)
+		mmon_log_maintain(&m.log);
+	else
+		shim_run_work();
+}
+
 static void raw(u32 node)
 {
 	u8 op = byte(), len = byte(), i;
@@ -268,7 +339,8 @@ static void raw(u32 node)
 	} else {
 		req.nr_direct = byte();
 	}
-	if (!do_raw(&m, &req, &pages)) {
+	/* What one has may be fed to another's replica, if he wants that. */
+	if (op != MMON_OP_FEED && !do_raw(&m, &req, &pages)) {
 		check_owner(node, &pages, NULL);
 		mmon_pages_put(&m, &pages);
 	}
@@ -280,7 +352,7 @@ static void raw(u32 node)
 static struct {
 	struct mmon_space *space;
 	u64 seq;
-	u64 frames;
+	u64 pages;
 } before[4];
 
 static struct mmon_space *space_of_other(u32 node, u32 i)
@@ -299,7 +371,8 @@ static void remember_others(u32 node)
 		if (!before[i].space)
 			continue;
 		before[i].seq = before[i].space->seq;
-		before[i].frames = before[i].space->frames;
+		before[i].pages = before[i].space->frames +
+				  before[i].space->records;
 	}
 }
 
@@ -312,7 +385,8 @@ static void check_others(u32 node)
 		if (!before[i].space)
 			continue;
 		SHIM_ASSERT(before[i].space->seq == before[i].seq);
-		SHIM_ASSERT(before[i].space->frames == before[i].frames);
+		SHIM_ASSERT(before[i].space->frames + before[i].space->records ==
+			    before[i].pages);
 	}
 }
 
@@ -328,7 +402,7 @@ static void step(void)
 	remember_others(node);
 	if (who & 0x40)
 		shim_fail_at = byte() & 15;
-	switch (what % 11) {
+	switch (what % 16) {
 	case 0:
 	case 1:
 		maps(node, asid, seq);
@@ -357,6 +431,22 @@ static void step(void)
 	case 9:
 		adopt(node, asid, seq);
 		break;
+	case 10:
+		do_replica(&m, node, asid, byte() & 15 ? HOST : 0);
+		break;
+	case 11:
+		do_promote(&m, node, asid, seq);
+		break;
+	case 12:
+		if (owner_of(asid) == node)
+			feed(asid);
+		break;
+	case 13:
+		seed(node, asid, seq);
+		break;
+	case 14:
+		background(who);
+		break;
 	default:
 		if (who & 0x20)
 			mmon_spaces_drop(&m, &node);
@@ -373,8 +463,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	u32 i;
 
-	if (!m.pool.frame)
-		fixture_start(&m, CAPACITY);
+	if (!m.pool.frame) {
+		fixture_start_log(&m, CAPACITY, SEGMENTS, &store_memory()->store);
+		SHIM_ASSERT(!mmon_background_start(&m));
+		SHIM_ASSERT(!mmon_serve_start(&m));
+	}
 	input = data;
 	left = size;
 	for (i = 0; left && i < STEPS_MAX; i++)
@@ -383,7 +476,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		release(&held[i]);
 	mmon_spaces_drop(&m, NULL);
 	shim_rcu_flush();
+	while (mmon_log_maintain(&m.log))
+		;
 	check();
+	SHIM_ASSERT(!m.log.stats.records && !m.log.nr_stored);
 	SHIM_ASSERT(!m.pool.charged && m.pool.nr_free == m.pool.total);
 	return 0;
 }

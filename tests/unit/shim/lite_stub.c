@@ -201,7 +201,7 @@ void lite_stub_release(void)
 	r->release = NULL;
 }
 
-void lite_stub_call(struct lite_request *req)
+void lite_stub_begin(struct lite_request *req)
 {
 	bool atomic = lite_stub_handler->atomic_ops & 1ULL << req->op;
 
@@ -210,7 +210,69 @@ void lite_stub_call(struct lite_request *req)
 	shim_atomic_depth += atomic;
 	lite_stub_handler->handle(req);
 	shim_atomic_depth -= atomic;
-	SHIM_ASSERT(lite_stub_reply.count == 1);
+	SHIM_ASSERT(lite_stub_reply.count <= 1);
 	SHIM_ASSERT(!shim_atomic_depth);
 	shim_rcu_flush();
+}
+
+void lite_stub_call(struct lite_request *req)
+{
+	lite_stub_begin(req);
+	SHIM_ASSERT(lite_stub_reply.count == 1);
+}
+
+/* ---- calls --------------------------------------------------------------------- */
+
+struct lite_peer {
+	u32 node;
+	u32 refs;
+};
+
+long lite_stub_peers;
+void (*lite_stub_call_hook)(struct lite_call *call);
+
+struct lite_peer *lite_peer_get(u32 node)
+{
+	struct lite_peer *peer;
+
+	might_sleep();
+	peer = shim_alloc(1, sizeof(*peer), GFP_KERNEL);
+	if (!peer)
+		return ERR_PTR(-ENOMEM);
+	peer->node = node;
+	lite_stub_peers++;
+	return peer;
+}
+
+void lite_peer_put(struct lite_peer *peer)
+{
+	if (IS_ERR_OR_NULL(peer))
+		return;
+	lite_stub_peers--;
+	shim_free(peer);
+}
+
+u32 lite_peer_node(const struct lite_peer *peer)
+{
+	return peer->node;
+}
+
+/* As lite_rpc does it: in softirq context. */
+void lite_stub_answer(struct lite_call *call, int status)
+{
+	call->status = status;
+	shim_atomic_depth++;
+	call->done(call);
+	shim_atomic_depth--;
+}
+
+void lite_call_submit(struct lite_call *call)
+{
+	SHIM_ASSERT(call->peer && call->done);
+	SHIM_ASSERT(call->req_len <= LITE_BODY_MAX);
+	SHIM_ASSERT(call->nr_payload <= LITE_PAYLOAD_PAGES);
+	if (lite_stub_call_hook)
+		lite_stub_call_hook(call);
+	else
+		lite_stub_answer(call, -EHOSTDOWN);
 }

@@ -41,6 +41,15 @@ const void *lite_stub_page(const struct lite_sge *sge);
 void *lite_stub_reach(u32 rkey, u64 addr);
 /* Hand a request to the handler, in the context lite_rpc would use. */
 void lite_stub_call(struct lite_request *req);
+/* The same, but the reply may come later: see lite_stub_reply.count. */
+void lite_stub_begin(struct lite_request *req);
+/*
+ * A call was submitted: lite_stub_answer() it now or later. Without a hook the other
+ * host is dead.
+ */
+extern void (*lite_stub_call_hook)(struct lite_call *call);
+void lite_stub_answer(struct lite_call *call, int status);
+extern long lite_stub_peers;	/* references to peers */
 /* The network has sent the pages of the last reply. */
 void lite_stub_release(void);
 
