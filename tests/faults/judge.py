@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What must hold after each scenario, whatever failed in it."""
+
+import json
+import time
+
+from workload import Bad
+
+# Must be back to zero on every host that has them, by module.
+GAUGES = {
+    "pmon": ["degraded"],
+    "mmon": ["spaces", "replicas", "chunks_granted", "log_records", "log_bytes"],
+}
+# A total and the part of it that must be free again.
+POOLS = {
+    "pmon": [("lines_total", "lines_free")],
+    "mmon": [("frames_total", "frames_free"), ("log_capacity", "log_free")],
+}
+CLEAN_SECONDS = 30
+
+
+def status(host):
+    """The status document of HOST."""
+    return json.loads(host.run(["vnode", "status", "--json"]).stdout)
+
+
+def counters(host, module):
+    """Counters of MODULE on HOST; none if it is not loaded."""
+    return status(host)["modules"].get(module, {})
+
+
+def left_over(cluster):
+    """{"host module.counter": number} of what has not been given back."""
+    left = {}
+    for host in cluster.hosts:
+        document = status(host)
+        for module, values in document["modules"].items():
+            found = {name: values.get(name, 0) for name in GAUGES.get(module, [])}
+            found |= {total: values[total] - values[free]
+                      for total, free in POOLS.get(module, []) if total in values}
+            left |= {f"{host.name} {module}.{name}": value for name, value in found.items()}
+        left[f"{host.name} address spaces"] = len(document["spaces"])
+    return {name: value for name, value in left.items() if value}
+
+
+def wait_clean(cluster):
+    """Waits until nothing is left on any host; Bad if something stays."""
+    end = time.monotonic() + cluster.patience(CLEAN_SECONDS)
+    while left_over(cluster):
+        if time.monotonic() > end:
+            raise Bad(f"not given back within {CLEAN_SECONDS} s: {left_over(cluster)}")
+        time.sleep(0.2)
+
+
+class Words:
+    """Lines of a host's kernel log that come from here on."""
+
+    def __init__(self, host):
+        self._host = host
+        self._before = host.klog().count("\n")
+
+    def require(self, *wanted):
+        """Bad unless each of WANTED came."""
+        log = "\n".join(self._host.klog().splitlines()[self._before:])
+        missing = [text for text in wanted if text not in log]
+        if missing:
+            raise Bad(f"{self._host.name}: no {missing} in the kernel log:\n{log[-3000:]}")
