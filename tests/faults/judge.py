@@ -29,6 +29,27 @@ def counters(host, module):
     return status(host)["modules"].get(module, {})
 
 
+def frames_used(host):
+    """Frames of memory host HOST that are in use."""
+    mmon = counters(host, "mmon")
+    return mmon["frames_total"] - mmon["frames_free"]
+
+
+def wait_until(cluster, condition, words, timeout=60):
+    """Waits for CONDITION; Bad with WORDS if it does not come to hold."""
+    end = time.monotonic() + cluster.patience(timeout)
+    while not condition():
+        if time.monotonic() > end:
+            raise Bad(f"{words}, after {timeout} s")
+        time.sleep(0.2)
+
+
+def wait_joined(cluster):
+    """Waits until the first processor host can use all memory hosts."""
+    cluster.processors[0].run(["vnode", "wait", "--memory-hosts",
+                               str(len(cluster.memory_hosts)), "--timeout", "90"], timeout=100)
+
+
 def left_over(cluster):
     """{"host module.counter": number} of what has not been given back."""
     left = {}

@@ -26,9 +26,11 @@ class Workload:
     mb=4. EXCACHE None: not tagged. REPLICAS are asked for if it is not 0.
     """
 
-    def __init__(self, cluster, chance, excache="1M", replicas=0, **more):
+    def __init__(self, cluster, chance, excache="drawn", replicas=0, **more):
         self.cluster = cluster
-        options = {"threads": chance.choice([2, 3, 4]), "mb": chance.choice([3, 4, 6]),
+        if excache == "drawn":
+            excache = chance.choice(["512K", "1M"])
+        options = {"threads": chance.choice([2, 3, 4]), "mb": chance.choice([2, 3, 4]),
                    "writes": chance.choice([20, 40, 70]), "seed": chance.randrange(1 << 32),
                    "seconds": LONGEST, **more}
         self.argv = [VERSIONS, *(word for name, value in options.items()
@@ -38,8 +40,13 @@ class Workload:
             self.argv = ["vnode", "run", "--excache", excache, *copies, "--", *self.argv]
         self.process = None
 
-    def __enter__(self):
+    def start(self):
+        """Starts it, without waiting until it has written all its pages."""
         self.process = self.cluster.processors[0].spawn(self.argv)
+        return self
+
+    def __enter__(self):
+        self.start()
         self._wait(lambda: "ready\n" in self.process.output(), 120, "it is not ready")
         return self
 
