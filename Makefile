@@ -13,6 +13,7 @@
 #   make bench-fork   instructions per fork
 #   make bench-latency  a miss against a READ of a page, on two hosts
 #   make test-debug  the tests in a kernel that checks itself; MINUTES=N bounds it
+#   make test-faults  hosts and links fail under programs; SEEDS=n, SEED=first
 #   make soak     programs come and go on it for MINUTES=30
 #   make check        W=1, sparse, checkpatch, both kernels
 
@@ -23,7 +24,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long test-programs test-debug soak bench bench-cost bench-threads bench-latency bench-fork check semantics-table clean install
+.PHONY: all setup modules userland programs demo test test-long test-programs test-debug test-faults soak bench bench-cost bench-threads bench-latency bench-fork check semantics-table clean install
 
 all: modules userland
 
@@ -59,6 +60,10 @@ test-debug:
 	@tests/setup --debug-kernel
 	@$(MAKE) -s userland programs
 	@tests/debug/run $(if $(MINUTES),--minutes $(MINUTES))
+
+test-faults: setup
+	@$(MAKE) -s all programs
+	@tests/faults/run --seeds $(or $(SEEDS),5) $(if $(SEED),--seed $(SEED))
 
 soak:
 	@tests/setup --debug-kernel

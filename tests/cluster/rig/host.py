@@ -112,6 +112,14 @@ class Host:
         """Cuts the power: nothing is flushed, nobody is told."""
         self.vm.kill()
 
+    def freeze(self):
+        """Stops the host, silently; its clock goes on. Commands to it then wait."""
+        self.vm.freeze()
+
+    def thaw(self):
+        """Ends freeze()."""
+        self.vm.thaw()
+
     def restart(self, join=None):
         """Boots the host again (after a power cut if it runs), same address.
 

@@ -4,6 +4,7 @@
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +164,16 @@ class VM:
         for name in ("agent.sock", "tty.sock"):
             if os.path.exists(os.path.join(self.dir, name)):
                 os.unlink(os.path.join(self.dir, name))
+
+    def freeze(self):
+        """Stops QEMU as it is; the guest does not know. thaw() lets it go on."""
+        self.require_alive()
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        """Ends freeze(). May be called when it runs, or is off."""
+        if self.alive():
+            self._process.send_signal(signal.SIGCONT)
 
     def require_alive(self):
         """Raises HostDown when QEMU does not run."""
