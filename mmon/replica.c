@@ -11,7 +11,8 @@
  *
  * A replica that is made while its primary has pages already is fed by the primary's
  * host. What its owner stores meanwhile is newer than what it is fed with, so a feed
- * never replaces a page.
+ * never replaces a page. One that is to take its primary's place may be promoted first
+ * and fed then: the log is on the way to frames only, however many pages there are.
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -144,17 +145,22 @@ static int feed(struct mmon *m, struct mmon_space *space, u32 node,
 		const struct mmon_flush_in *in, u32 *stored)
 {
 	u8 which[MMON_FLUSH_MAX];
-	int nr;
+	int err, nr;
 
 	if (space->dead)
 		return -ENOENT;
-	if (space->kind != MMON_REPLICA)
+	if (space->kind == MMON_ORDINARY)
 		return -EOPNOTSUPP;
 	nr = missing(space, in, which);
 	if (nr <= 0)
 		return nr;
+	err = mmon_append(m, space, in, which, nr);
+	if (err)
+		return err;
 	*stored = nr;
-	return mmon_append(m, space, in, which, nr);
+	if (space->kind == MMON_PROMOTED)
+		mmon_rebuild_kick(m, space);
+	return 0;
 }
 
 /**

@@ -23,7 +23,7 @@
 #include "mmon_checksum.h"
 
 /* A host that does not answer for so long is the owner's to judge. */
-#define FEED_TIMEOUT_MS	5000
+#define FEED_TIMEOUT_MS	2500
 #define NO_BOUNCE	U32_MAX
 
 /*

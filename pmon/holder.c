@@ -194,7 +194,13 @@ void pmon_holder_fail(struct pmon_region *region, struct pmon_holder *holder,
 
 /* ---- promotion ------------------------------------------------------------------- */
 
-static int promote_call(struct pmon_holder *holder)
+/*
+ * pmon_holder_ready - have its host keep frames instead of a log
+ *
+ * Nothing else changes: what it lacks it may still be fed. Context: stream_lock held.
+ * Return: 0 or errno.
+ */
+int pmon_holder_ready(struct pmon_holder *holder)
 {
 	struct mmon_promote body = {
 		.asid = cpu_to_le64(holder->asid),
@@ -211,9 +217,11 @@ static int promote_call(struct pmon_holder *holder)
 	};
 	int ret = lite_call_sync(&call, NULL, 0);
 
-	if (ret >= 0)
-		holder->seq++;
-	return min(ret, 0);
+	if (ret < 0)
+		return ret;
+	holder->seq++;
+	holder->promoted = true;
+	return 0;
 }
 
 /*
@@ -243,7 +251,7 @@ int pmon_holder_promote(struct pmon_region *region, struct pmon_holder *holder)
 	int ret;
 
 	lockdep_assert_held(&region->stream_lock);
-	ret = promote_call(holder);
+	ret = holder->promoted ? 0 : pmon_holder_ready(holder);
 	if (ret)
 		return ret;
 	for (i = 0; i < PMON_SECONDARIES; i++)

@@ -452,6 +452,7 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  * @attached: it has something of the region. Set by the streams of the region
  *	and of the one it is a child of
  * @in_step: a secondary that lacks nothing
+ * @promoted: its host keeps frames, no log: it is to be the primary
  * @gone: its host is lost, restarted or has left
  * @leaving: it was told that it is none any more
  * @acked, @sent: of the message under way
@@ -466,6 +467,7 @@ struct pmon_holder {
 	u64 seq;
 	bool attached;
 	bool in_step;
+	bool promoted;
 	bool gone;
 	bool leaving;
 	bool acked;
@@ -571,6 +573,7 @@ void pmon_holder_drop(struct pmon_region *region, struct pmon_holder *holder);
 void pmon_holder_fail(struct pmon_region *region, struct pmon_holder *holder,
 		      int err);
 void pmon_holder_retire(struct pmon_holder *holder);
+int pmon_holder_ready(struct pmon_holder *holder);
 int pmon_holder_promote(struct pmon_region *region, struct pmon_holder *holder);
 int pmon_holder_failover(struct pmon_region *region);
 bool pmon_holder_suspect(struct pmon_region *region, struct lite_peer *peer);
@@ -689,6 +692,7 @@ enum pmon_whom { PMON_TO_ALL, PMON_TO_PRIMARY, PMON_TO_SECONDARIES };
  * @reply, @reply_size: room for the body of the primary's answer
  * @child: of a clone: the region that is to have it, whose asid is filled in, too
  * @retry: it was taken out of the log: a refusal is not the end of it
+ * @patience_ms: more time than usual for the primary, which waits for others
  */
 struct pmon_message {
 	u8 op;
@@ -701,6 +705,7 @@ struct pmon_message {
 	u32 reply_size;
 	struct pmon_region *child;
 	bool retry;
+	u32 patience_ms;
 };
 
 int pmon_stream_home(struct pmon_region *region);

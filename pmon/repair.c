@@ -27,6 +27,7 @@
 #define AGAIN_MS	500	/* between attempts that did not succeed */
 #define REFUSED_MS	50	/* a host that is short of room, or busy */
 #define REFUSED_MAX	100
+#define SEED_MS		5000	/* for the host that is seeded to answer the primary */
 
 /* ---- with the stream ------------------------------------------------------------- */
 
@@ -58,7 +59,9 @@ static bool over(const struct pmon_region *region)
 
 /* ---- seeding --------------------------------------------------------------------- */
 
-static struct pmon_holder *seed_begin(struct pmon_region *region, u32 node)
+/* @heir: it is to be the primary, and has all in frames when the time comes. */
+static struct pmon_holder *seed_begin(struct pmon_region *region, u32 node,
+				      bool heir)
 {
 	struct pmon_holder *holder;
 	int ret = stream_begin(region);
@@ -68,6 +71,8 @@ static struct pmon_holder *seed_begin(struct pmon_region *region, u32 node)
 	holder = pmon_holder_make(region, node);
 	if (!IS_ERR(holder)) {
 		ret = pmon_stream_open(region, holder);
+		if (!ret && heir)
+			ret = pmon_holder_ready(holder);
 		if (!ret && !pmon_holder_add(region, holder))
 			ret = -EBUSY;
 		if (ret) {
@@ -97,6 +102,7 @@ static int seed_step(struct pmon_region *region, struct pmon_holder *holder)
 		.len = sizeof(body),
 		.reply = &reply,
 		.reply_size = sizeof(reply),
+		.patience_ms = SEED_MS,
 	};
 	int ret = pmon_stream_call(region, &message);
 
@@ -141,9 +147,9 @@ static int seed_on(struct pmon_region *region, struct pmon_holder *holder)
 	return ret;
 }
 
-static int seed(struct pmon_region *region, u32 node)
+static int seed(struct pmon_region *region, u32 node, bool heir)
 {
-	struct pmon_holder *holder = seed_begin(region, node);
+	struct pmon_holder *holder = seed_begin(region, node, heir);
 	int ret;
 
 	if (IS_ERR(holder))
@@ -181,15 +187,22 @@ static bool stays(const struct pmon_holder *holder)
 	       !pmon_host_draining(lite_peer_node(holder->peer));
 }
 
-/* A secondary in step on a host that is not being drained. */
+static bool may_inherit(const struct pmon_holder *holder)
+{
+	return stays(holder) && holder->in_step;
+}
+
+/* A secondary in step on a host that is not being drained; best one made for it. */
 static struct pmon_holder *heir(struct pmon_region *region)
 {
+	struct pmon_holder *found = NULL;
 	unsigned int i;
 
 	for (i = 0; i < PMON_SECONDARIES; i++)
-		if (stays(region->secondary[i]) && region->secondary[i]->in_step)
-			return region->secondary[i];
-	return NULL;
+		if (may_inherit(region->secondary[i]) &&
+		    (!found || region->secondary[i]->promoted))
+			found = region->secondary[i];
+	return found;
 }
 
 /* Those of hosts that are lost or drained, and those that are too many. */
@@ -204,14 +217,15 @@ static void drop_secondaries(struct pmon_region *region, unsigned int wanted)
 			continue;
 		if (READ_ONCE(holder->gone))
 			pmon_holder_fail(region, holder, -EHOSTDOWN);
-		else if (holder->in_step && stays(holder) && kept < wanted)
+		else if (may_inherit(holder) && kept < wanted)
 			kept++;
 	}
 	if (kept < wanted)
 		return;
+	kept = 0;
 	for (i = 0; i < PMON_SECONDARIES; i++) {
 		holder = region->secondary[i];
-		if (holder && (!stays(holder) || !wanted))
+		if (holder && (!may_inherit(holder) || kept++ >= wanted))
 			pmon_holder_drop(region, holder);
 	}
 }
@@ -221,12 +235,12 @@ static unsigned int count_heirs(struct pmon_region *region)
 	unsigned int i, n = 0;
 
 	for (i = 0; i < PMON_SECONDARIES; i++)
-		n += stays(region->secondary[i]) && region->secondary[i]->in_step;
+		n += may_inherit(region->secondary[i]);
 	return n;
 }
 
 /*
- * Settles what can be settled at once. Return: 1: another holder is wanted, besides
+ * Settles what can be settled at once. @node: who holds the region, the primary first. Return: 1: another holder is wanted, besides
  * those in @node; 0: all is as it should be; or errno.
  * @alone: no other host is to be had: a drained primary hands over all the same
  */
@@ -256,17 +270,21 @@ static int repair(struct pmon_region *region)
 	u32 node[PMON_SECONDARIES + 1];
 	struct lite_placement placement;
 	unsigned int nr;
+	bool drained;
 	int ret;
 
 	while (!over(region)) {
 		ret = look(region, false, node, &nr);
 		if (ret <= 0)
 			return ret == -ENOENT ? 0 : ret;
-		ret = lite_place_replicas(region->asid, 1, node, nr, &placement);
+		drained = pmon_host_draining(node[0]);
+		ret = drained ?
+		      lite_place(region->asid, 1, node, nr, &placement) :
+		      lite_place_replicas(region->asid, 1, node, nr, &placement);
 		if (ret == -EHOSTDOWN && !look(region, true, node, &nr))
 			return 0;
 		if (!ret)
-			ret = seed(region, placement.node[0]);
+			ret = seed(region, placement.node[0], drained);
 		if (ret)
 			return ret;
 	}

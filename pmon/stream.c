@@ -254,6 +254,8 @@ static int primary_call(struct pmon_region *region,
 	}
 	message_fill(&call, primary, message, message->body);
 	call.timeout_ms = pmon_region_timeout(region);
+	if (call.timeout_ms)
+		call.timeout_ms += message->patience_ms;
 	ret = lite_call_sync(&call, message->reply, message->reply_size);
 	trace_pmon_stream(region, primary, message->op, ret);
 	if (ret >= 0)

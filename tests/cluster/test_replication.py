@@ -106,3 +106,49 @@ def test_primary_is_killed(cluster):
     assert result.status == 0, process.output("err") + process.output()
     victim.restart(join=True)
     nothing_left(cluster)
+
+
+def test_secondary_is_killed(cluster):
+    """Nobody notices but who looks; the region gets another one."""
+    processor = cluster.processors[0]
+    before = modules(processor)["pmon"]
+    process = start(cluster, 1, "--mb", 4, "--seconds", 30)
+    victim = max(cluster.memory_hosts, key=lambda host: modules(host)["mmon"]["replicas"])
+    victim.power_cut()
+    wait_for("repair", lambda: modules(processor)["pmon"]["repairs"] > before["repairs"] and
+             modules(processor)["pmon"]["degraded"] == 0, 90)
+    assert process.wait(200).status == 0, process.output("err") + process.output()
+    assert modules(processor)["pmon"]["failovers"] == before["failovers"]
+    victim.restart(join=True)
+    nothing_left(cluster)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_drain(cluster, replicas):
+    """All that a host holds leaves it under load; then its module unloads."""
+    processor = cluster.processors[0]
+    process = start(cluster, replicas, "--mb", 8, "--seconds", 40)
+    host = max(homes(cluster).items(), key=lambda item: item[1])[0]
+    processor.run(["vnode", "host", "drain", host.address, "--wait"], timeout=120)
+    assert homes(cluster)[host] == 0
+    host.unload("mmon")
+    assert process.wait(200).status == 0, process.output("err") + process.output()
+    host.load("mmon", memory_mb=64, log_mb=24)
+    processor.run(["vnode", "host", "drain", host.address, "--off"])
+    nothing_left(cluster)
+
+
+def test_both_are_killed(cluster):
+    """SIGBUS with words; an unmanaged program goes on, and nothing stays behind."""
+    processor = cluster.processors[0]
+    process = start(cluster, 1, "--mb", 4, "--seconds", 300, "--expect-sigbus")
+    primary = max(homes(cluster).items(), key=lambda item: item[1])[0]
+    secondary = max(cluster.memory_hosts, key=lambda host: modules(host)["mmon"]["replicas"])
+    assert primary is not secondary
+    for host in (primary, secondary):
+        host.power_cut()
+    assert process.wait(120).status in (42, 128 + 7), process.output("err")
+    assert "SIGBUS at " in processor.klog()
+    for host in (primary, secondary):
+        host.restart(join=True)
+    nothing_left(cluster)
