@@ -110,8 +110,10 @@ static struct rank rank_of(const struct choice *choice,
 	case GMM_ROUND_ROBIN:
 		break;
 	case GMM_LEAST_LOAD:
-		rank.load = DIV_ROUND_CLOSEST(member->load, choice->unit) +
-			    (u64)member->placed + member->placed_replicas;
+		/* Each kind by itself, or replicas would weigh primaries up. */
+		rank.load = DIV_ROUND_CLOSEST((u64)member->load, choice->unit) +
+			    (choice->kind ? (u64)member->placed_replicas :
+			     member->placed);
 		fallthrough;
 	default:
 		rank.room = room_of(member, choice->kind);
