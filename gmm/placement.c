@@ -7,6 +7,7 @@
  * placed there; a burst of placements spreads. It stays charged with a small part
  * of the host, since most address spaces grow.
  */
+#include <linux/bits.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/math64.h>
@@ -15,8 +16,8 @@
 #include "internal.h"
 
 #define CHARGE_PART	128		/* of a host's capacity, for each space */
-#define CHARGE_COUNT	(1u << 24)	/* spaces: more make no difference */
-#define ROOM_MAX	(1ULL << 62)
+#define CHARGE_COUNT	BIT(24)		/* spaces: more make no difference */
+#define ROOM_MAX	BIT_ULL(62)
 #define LOAD_UNIT_MIN	16		/* requests per second: as good as idle */
 
 static const char * const policy_name[GMM_NR_POLICIES] = {
