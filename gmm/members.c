@@ -89,21 +89,25 @@ static struct gmm_member *admit(struct gmm_members *members, u32 node,
 	return member;
 }
 
+static u32 per_second(u64 requests, u64 ms)
+{
+	requests = min_t(u64, requests, U32_MAX);
+	return min_t(u64, div64_u64(requests * 1000, ms), U32_MAX);
+}
+
 /* Each figure counts as much as all before it. */
 static void count_load(struct gmm_member *member, u64 requests, u64 now_ms)
 {
-	u64 ms = now_ms - member->load_ms, rate;
-
 	/* mmon was loaded, perhaps again: there is nothing to count from. */
-	if (!member->load_ms || requests < member->load_requests) {
-		member->load = 0;
-	} else if (ms < LOAD_MS_MIN) {
+	bool first = !member->load_ms || requests < member->load_requests;
+	u64 ms = now_ms - member->load_ms, load = 0;
+
+	if (!first && ms < LOAD_MS_MIN)
 		return;
-	} else {
-		rate = min_t(u64, requests - member->load_requests, U32_MAX);
-		rate = min_t(u64, div64_u64(rate * 1000, ms), U32_MAX);
-		member->load = (member->load + rate) / 2;
-	}
+	if (!first)
+		load = (u64)member->load +
+		       per_second(requests - member->load_requests, ms);
+	member->load = load / 2;
 	member->load_ms = now_ms;
 	member->load_requests = requests;
 }

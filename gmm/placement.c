@@ -7,6 +7,7 @@
  * placed there; a burst of placements spreads. It stays charged with a small part
  * of the host, since most address spaces grow.
  */
+#include <linux/bits.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/math64.h>
@@ -15,8 +16,8 @@
 #include "internal.h"
 
 #define CHARGE_PART	128		/* of a host's capacity, for each space */
-#define CHARGE_COUNT	(1u << 24)	/* spaces: more make no difference */
-#define ROOM_MAX	(1ULL << 62)
+#define CHARGE_COUNT	BIT(24)		/* spaces: more make no difference */
+#define ROOM_MAX	BIT_ULL(62)
 #define LOAD_UNIT_MIN	16		/* requests per second: as good as idle */
 
 static const char * const policy_name[GMM_NR_POLICIES] = {
@@ -110,8 +111,10 @@ static struct rank rank_of(const struct choice *choice,
 	case GMM_ROUND_ROBIN:
 		break;
 	case GMM_LEAST_LOAD:
-		rank.load = DIV_ROUND_CLOSEST(member->load, choice->unit) +
-			    (u64)member->placed + member->placed_replicas;
+		/* Each kind by itself, or replicas would weigh primaries up. */
+		rank.load = DIV_ROUND_CLOSEST((u64)member->load, choice->unit) +
+			    (choice->kind ? (u64)member->placed_replicas :
+			     member->placed);
 		fallthrough;
 	default:
 		rank.room = room_of(member, choice->kind);

@@ -26,8 +26,11 @@ static const struct verb {
 	  "say what this host lacks to take part" },
 	{ "wait", vn_wait, "[--memory-hosts N] [--timeout SECONDS]",
 	  "wait until N memory hosts have joined" },
-	{ "set", vn_set, "policy lru|sieve|fifo | prefetch on|off",
-	  "choose how lines are replaced; prefetch or not" },
+	{ "host", vn_host, "list [--json] | drain ADDRESS [--off] [--wait]",
+	  "show memory hosts; let no new memory be placed on one" },
+	{ "set", vn_set, "policy lru|sieve|fifo | prefetch on|off |\n"
+	  "            placement most-free|least-load|round-robin | manager ADDRESS",
+	  "choose how lines are replaced, memory hosts chosen; who the manager is" },
 };
 
 #define NR_VERBS	(sizeof(verbs) / sizeof(*verbs))

@@ -120,6 +120,9 @@ int vn_model_add_counters(struct vn_model *model, int module,
 		case SK_ATTR_POLICY:
 			get_text(attr, m->policy);
 			break;
+		case SK_ATTR_MANAGER:
+			get_u32(attr, &m->manager);
+			break;
 		case SK_ATTR_PREFETCH:
 			if (mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
 				strcpy(m->prefetch, mnl_attr_get_u8(attr) ?
@@ -128,6 +131,33 @@ int vn_model_add_counters(struct vn_model *model, int module,
 		}
 	}
 	return 0;
+}
+
+/* What only memory hosts have. */
+static void get_memory_attr(struct vn_host *host, const struct nlattr *attr)
+{
+	switch (mnl_attr_get_type(attr)) {
+	case SK_ATTR_DRAINING:
+		host->has_draining = mnl_attr_validate(attr, MNL_TYPE_U8) >= 0;
+		if (host->has_draining)
+			host->draining = mnl_attr_get_u8(attr);
+		break;
+	case SK_ATTR_REGIONS:
+		host->has_regions = get_u32(attr, &host->regions);
+		break;
+	case SK_ATTR_REPLICAS:
+		host->has_replicas = get_u32(attr, &host->replicas);
+		break;
+	case SK_ATTR_LOAD:
+		host->has_load = get_u32(attr, &host->load);
+		break;
+	case SK_ATTR_LOG_CAPACITY:
+		host->has_log = get_u64(attr, &host->log_capacity);
+		break;
+	case SK_ATTR_LOG_FREE:
+		get_u64(attr, &host->log_free);
+		break;
+	}
 }
 
 static void get_host_attr(struct vn_host *host, const struct nlattr *attr)
@@ -156,6 +186,9 @@ static void get_host_attr(struct vn_host *host, const struct nlattr *attr)
 		break;
 	case SK_ATTR_ERRORS:
 		get_u64(attr, &host->errors);
+		break;
+	default:
+		get_memory_attr(host, attr);
 		break;
 	}
 }
@@ -243,12 +276,27 @@ bool vn_host_usable(const struct vn_host *host)
 	return true;
 }
 
+bool vn_host_lends(const struct vn_host *host)
+{
+	return host->services & 1u << VN_SVC_MMON;
+}
+
+const struct vn_host *vn_find_host(const struct vn_model *model, uint32_t node)
+{
+	size_t i;
+
+	for (i = 0; i < model->nr_hosts; i++)
+		if (model->hosts[i].node == node)
+			return &model->hosts[i];
+	return NULL;
+}
+
 size_t vn_memory_hosts(const struct vn_model *model)
 {
 	size_t i, nr = 0;
 
 	for (i = 0; i < model->nr_hosts; i++)
-		if (model->hosts[i].services & 1u << VN_SVC_MMON &&
+		if (vn_host_lends(&model->hosts[i]) &&
 		    vn_host_usable(&model->hosts[i]))
 			nr++;
 	return nr;

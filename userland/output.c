@@ -83,7 +83,7 @@ static void print_host(FILE *out, const struct vn_host *host,
 
 	if (host->has_age)
 		vn_format_ms(age, sizeof(age), host->age_ms);
-	fprintf(out, "%-15s  %-14s  %s%-10s%s  %7s  %7s  %6s  %6" PRIu64 "\n",
+	fprintf(out, "%-15s  %-14s  %s%-10s%s  %7s  %7s  %6s  %6" PRIu64 "%s\n",
 		vn_format_node(node, sizeof(node), host->node),
 		services_text(services, sizeof(services), host->services),
 		red ? "\033[31m" : "", *host->state ? host->state : "-",
@@ -91,7 +91,7 @@ static void print_host(FILE *out, const struct vn_host *host,
 		frames_text(total, sizeof(total), host->has_memory,
 			    host->capacity),
 		frames_text(free_, sizeof(free_), host->has_memory, host->free),
-		age, host->errors);
+		age, host->errors, host->draining ? "  draining" : "");
 }
 
 static void print_hosts(FILE *out, const struct vn_model *model,
@@ -107,6 +107,46 @@ static void print_hosts(FILE *out, const struct vn_model *model,
 		"     FREE     AGE  ERRORS");
 	for (i = 0; i < model->nr_hosts; i++)
 		print_host(out, &model->hosts[i], style);
+}
+
+/* "-" when there is no such figure. */
+static char *count_text(char *buf, size_t size, bool known, uint32_t count)
+{
+	snprintf(buf, size, known ? "%" PRIu32 : "-", count);
+	return buf;
+}
+
+static void print_memory_host(FILE *out, const struct vn_host *host,
+			      const struct vn_style *style)
+{
+	char node[24], total[16], free_[16], regions[16], replicas[16], load[16];
+	bool red = style->colour && !vn_host_usable(host);
+
+	fprintf(out, "%-15s  %s%-10s%s  %7s  %7s  %7s  %8s  %10s  %s\n",
+		vn_format_node(node, sizeof(node), host->node),
+		red ? "\033[31m" : "", *host->state ? host->state : "-",
+		red ? "\033[0m" : "",
+		frames_text(total, sizeof(total), host->has_memory,
+			    host->capacity),
+		frames_text(free_, sizeof(free_), host->has_memory, host->free),
+		count_text(regions, sizeof(regions), host->has_regions,
+			   host->regions),
+		count_text(replicas, sizeof(replicas), host->has_replicas,
+			   host->replicas),
+		count_text(load, sizeof(load), host->has_load, host->load),
+		!host->has_draining ? "-" : host->draining ? "yes" : "no");
+}
+
+void vn_print_hosts(FILE *out, const struct vn_model *model,
+		    const struct vn_style *style)
+{
+	size_t i;
+
+	heading(out, style, "HOST             STATE        MEMORY     FREE  "
+		"REGIONS  REPLICAS  REQUESTS/s  DRAINING");
+	for (i = 0; i < model->nr_hosts; i++)
+		if (vn_host_lends(&model->hosts[i]))
+			print_memory_host(out, &model->hosts[i], style);
 }
 
 static void print_space(FILE *out, const struct vn_space *space)
@@ -200,6 +240,7 @@ static void print_modules(FILE *out, const struct vn_model *model,
 			  const struct vn_style *style)
 {
 	const struct vn_module *m;
+	char node[24];
 	int i;
 
 	fprintf(out, "\n");
@@ -209,8 +250,14 @@ static void print_modules(FILE *out, const struct vn_model *model,
 		if (!m->loaded)
 			continue;
 		fprintf(out, "%-10s", m->name);
+		if (m->manager)
+			fprintf(out, "  manager %s\n%10s",
+				vn_format_node(node, sizeof(node), m->manager),
+				"");
 		if (*m->policy)
-			fprintf(out, "  policy %s\n%10s", m->policy, "");
+			fprintf(out, "  %s %s\n%10s",
+				i == VN_GMM ? "placement" : "policy", m->policy,
+				"");
 		if (*m->prefetch)
 			print_prefetch(out, m);
 		print_counters(out, m, style->width);
@@ -256,6 +303,23 @@ static json_t *services_json(uint32_t services)
 	return array;
 }
 
+/* What only memory hosts have. */
+static void add_memory_json(json_t *o, const struct vn_host *host)
+{
+	if (host->has_draining)
+		json_object_set_new(o, "draining", json_boolean(host->draining));
+	if (host->has_regions)
+		json_object_set_new(o, "regions", number(host->regions));
+	if (host->has_replicas)
+		json_object_set_new(o, "replicas", number(host->replicas));
+	if (host->has_load)
+		json_object_set_new(o, "requests_per_s", number(host->load));
+	if (host->has_log) {
+		json_object_set_new(o, "log_total", number(host->log_capacity));
+		json_object_set_new(o, "log_free", number(host->log_free));
+	}
+}
+
 static json_t *host_json(const struct vn_host *host)
 {
 	json_t *o = json_object();
@@ -272,6 +336,7 @@ static json_t *host_json(const struct vn_host *host)
 		json_object_set_new(o, "age_ms", number(host->age_ms));
 	json_object_set_new(o, "epoch", number(host->epoch));
 	json_object_set_new(o, "errors", number(host->errors));
+	add_memory_json(o, host);
 	return o;
 }
 
@@ -314,13 +379,53 @@ static json_t *counters_json(const struct vn_module *module)
 	return o;
 }
 
+/* What can be changed at run time. */
+static void add_settings_json(json_t *root, const struct vn_model *model)
+{
+	const struct vn_module *m = &model->modules[VN_PMON];
+
+	if (m->loaded && *m->policy)
+		json_object_set_new(root, "policy", json_string(m->policy));
+	if (m->loaded && *m->prefetch)
+		json_object_set_new(root, "prefetch", json_string(m->prefetch));
+	m = &model->modules[VN_GMM];
+	if (m->loaded && *m->policy)
+		json_object_set_new(root, "placement", json_string(m->policy));
+	m = &model->modules[VN_LITE_RPC];
+	if (m->loaded && m->manager)
+		json_object_set_new(root, "manager", node_json(m->manager));
+}
+
+/* Takes over @root; NULL: no memory. */
+static int print_json(FILE *out, json_t *root)
+{
+	int ret;
+
+	if (!root)
+		return -ENOMEM;
+	ret = json_dumpf(root, out, JSON_INDENT(1));
+	json_decref(root);
+	fputc('\n', out);
+	return ret ? -EIO : 0;
+}
+
+int vn_print_hosts_json(FILE *out, const struct vn_model *model)
+{
+	json_t *hosts = json_array();
+	size_t i;
+
+	for (i = 0; i < model->nr_hosts; i++)
+		if (vn_host_lends(&model->hosts[i]))
+			json_array_append_new(hosts, host_json(&model->hosts[i]));
+	return print_json(out, json_pack("{s:i, s:o}", "schema", VN_JSON_SCHEMA,
+					 "hosts", hosts));
+}
+
 int vn_print_status_json(FILE *out, const struct vn_model *model)
 {
 	json_t *modules = json_object(), *hosts = json_array();
 	json_t *spaces = json_array(), *root;
-	const struct vn_module *m;
 	size_t i;
-	int ret;
 
 	for (i = 0; i < model->nr_hosts; i++)
 		json_array_append_new(hosts, host_json(&model->hosts[i]));
@@ -333,15 +438,7 @@ int vn_print_status_json(FILE *out, const struct vn_model *model)
 
 	root = json_pack("{s:i, s:o, s:o, s:o}", "schema", VN_JSON_SCHEMA,
 			 "hosts", hosts, "modules", modules, "spaces", spaces);
-	if (!root)
-		return -ENOMEM;
-	m = &model->modules[VN_PMON];
-	if (m->loaded && *m->policy)
-		json_object_set_new(root, "policy", json_string(m->policy));
-	if (m->loaded && *m->prefetch)
-		json_object_set_new(root, "prefetch", json_string(m->prefetch));
-	ret = json_dumpf(root, out, JSON_INDENT(1));
-	json_decref(root);
-	fputc('\n', out);
-	return ret ? -EIO : 0;
+	if (root)
+		add_settings_json(root, model);
+	return print_json(out, root);
 }

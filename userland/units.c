@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sizes, times and addresses as people write them. Pure. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -95,6 +96,16 @@ char *vn_format_ms(char *buf, size_t size, uint32_t ms)
 	else
 		snprintf(buf, size, "%uh", ms / 3600000);
 	return buf;
+}
+
+bool vn_parse_node(const char *text, uint32_t *node)
+{
+	struct in_addr addr;
+
+	if (inet_pton(AF_INET, text, &addr) != 1 || !addr.s_addr)
+		return false;
+	*node = ntohl(addr.s_addr);
+	return true;
 }
 
 char *vn_format_node(char *buf, size_t size, uint32_t node)

@@ -43,6 +43,21 @@ int vn_status(int argc, char **argv);
 int vn_check(int argc, char **argv);
 int vn_wait(int argc, char **argv);
 int vn_set(int argc, char **argv);
+int vn_host(int argc, char **argv);
+
+/* ---- set.c ---------------------------------------------------------------- */
+
+/**
+ * vn_change - have a module of this host change something
+ * @module: its name and family's
+ * @cmd: enum sk_cmd
+ * @put: puts the attributes, from @arg
+ * @what: begins the message if it is refused
+ * Return: exit code, with a message unless 0.
+ */
+int vn_change(const char *module, uint8_t cmd,
+	      void (*put)(struct nlmsghdr *nlh, const void *arg),
+	      const void *arg, const char *what);
 
 /* ---- units.c -------------------------------------------------------------- */
 
@@ -66,6 +81,9 @@ char *vn_format_bytes(char *buf, size_t size, uint64_t bytes);
 /** vn_format_ms - "250ms", "3.2s", "5m", "2h"; Return: @buf */
 char *vn_format_ms(char *buf, size_t size, uint32_t ms);
 
+/** vn_parse_node - node id of an IPv4 address; Return: success */
+bool vn_parse_node(const char *text, uint32_t *node);
+
 /** vn_format_node - IPv4 address of a node id; Return: @buf */
 char *vn_format_node(char *buf, size_t size, uint32_t node);
 
@@ -81,7 +99,8 @@ struct vn_counter {
 struct vn_module {
 	const char *name;	/* of the module and of its netlink family */
 	bool loaded;
-	char policy[VN_TEXT_MAX];
+	char policy[VN_TEXT_MAX];	/* gmm: of placement */
+	uint32_t manager;		/* lite_rpc; 0: none */
 	char prefetch[VN_TEXT_MAX];	/* "on", "off"; empty: not told */
 	struct vn_counter *counters;
 	size_t nr_counters;
@@ -101,6 +120,17 @@ struct vn_host {
 	uint32_t age_ms;
 	uint32_t epoch;
 	uint64_t errors;
+	bool has_draining;
+	bool draining;
+	bool has_regions;
+	uint32_t regions;
+	bool has_replicas;
+	uint32_t replicas;
+	bool has_load;
+	uint32_t load;		/* requests per second */
+	bool has_log;
+	uint64_t log_capacity;	/* bytes */
+	uint64_t log_free;
 };
 
 struct vn_space {
@@ -141,6 +171,12 @@ int vn_model_add_space(struct vn_model *model, int module,
 /** vn_host_usable - can the host be reached, as far as is known */
 bool vn_host_usable(const struct vn_host *host);
 
+/** vn_host_lends - is it a memory host */
+bool vn_host_lends(const struct vn_host *host);
+
+/** vn_find_host - Return: NULL if it is not known */
+const struct vn_host *vn_find_host(const struct vn_model *model, uint32_t node);
+
 /** vn_memory_hosts - how many usable memory hosts have joined */
 size_t vn_memory_hosts(const struct vn_model *model);
 
@@ -170,6 +206,10 @@ void vn_style_init(struct vn_style *style, FILE *out);
 void vn_print_status(FILE *out, const struct vn_model *model,
 		     const struct vn_style *style);
 int vn_print_status_json(FILE *out, const struct vn_model *model);
+/* The memory hosts only. */
+void vn_print_hosts(FILE *out, const struct vn_model *model,
+		    const struct vn_style *style);
+int vn_print_hosts_json(FILE *out, const struct vn_model *model);
 
 /* ---- check.c -------------------------------------------------------------- */
 

@@ -227,6 +227,8 @@ MONITOR = [
     ("gmm", "lease_ms huge", ["lease_ms=60001"], INVALID, "lease_ms=60001 is out of range"),
     ("gmm", "lease_ms negative", ["lease_ms=-1"], INVALID,
      "`-1' invalid for parameter `lease_ms'"),
+    ("gmm", "placement nonsense", ["placement=nonsense"], INVALID,
+     "placement=nonsense is unknown: there are most-free, least-load and round-robin"),
 ]
 
 
@@ -608,19 +610,39 @@ def test_grant_is_revoked_under_pressure(joined):
     assert joined.counters(mem, "mmon")["chunks_granted"] == 0
 
 
-REPORT = struct.pack("<QQQII", 1, 0, 0, 1, 0)
+def report(incarnation=1, capacity=0, free=0, log=0, log_free=0, services=2, flags=0):
+    """struct gmm_report."""
+    return struct.pack("<6Q4I", incarnation, capacity, free, 0, log, log_free, services,
+                       flags, 0, 0)
+
+
+def place(copies=1, flags=0, nr_avoid=0, reserved=0, avoid=0):
+    """struct gmm_place."""
+    return struct.pack("<Q4I8I", 1, copies, flags, nr_avoid, reserved, avoid, *[0] * 7)
+
+
+REPORT = report()
 MANAGER = [
     ("unknown op", 9, REPORT, EOPNOTSUPP, "unknown operation"),
     ("report empty", 1, b"", EBADMSG, "malformed"),
     ("report truncated", 1, REPORT[:-1], EBADMSG, "malformed"),
     ("report trailing", 1, REPORT + b"\0", EBADMSG, "malformed"),
-    ("report reserved", 1, struct.pack("<QQQII", 1, 0, 0, 1, 1), EBADMSG, "malformed"),
-    ("report free over capacity", 1, struct.pack("<QQQII", 1, 5, 6, 4, 0), EBADMSG,
-     "malformed"),
-    ("report unknown services", 1, struct.pack("<QQQII", 1, 0, 0, 1 << 31, 0), EBADMSG,
-     "malformed"),
+    ("report unknown flags", 1, report(flags=2), EBADMSG, "malformed"),
+    ("report free over capacity", 1, report(capacity=5, free=6), EBADMSG, "malformed"),
+    ("report log free over capacity", 1, report(log=5, log_free=6), EBADMSG, "malformed"),
+    ("report unknown services", 1, report(services=1 << 31), EBADMSG, "malformed"),
     ("report oversize", 1, b"\xff" * 3072, EBADMSG, "malformed"),
     ("leave with a body", 2, b"\0", EBADMSG, "malformed"),
+    ("place truncated", 3, place()[:-1], EBADMSG, "malformed"),
+    ("place no copy", 3, place(copies=0), EBADMSG, "malformed"),
+    ("place 4 copies", 3, place(copies=4), EBADMSG, "malformed"),
+    ("place avoiding 9 hosts", 3, place(nr_avoid=9), EBADMSG, "malformed"),
+    ("place avoiding more than it says", 3, place(avoid=1), EBADMSG, "malformed"),
+    ("place unknown flags", 3, place(flags=2), EBADMSG, "malformed"),
+    ("place reserved", 3, place(reserved=1), EBADMSG, "malformed"),
+    ("drain truncated", 4, bytes(7), EBADMSG, "malformed"),
+    ("drain more than on", 4, struct.pack("<II", 1, 2), EBADMSG, "malformed"),
+    ("drain nobody", 4, struct.pack("<II", 1, 1), ENOENT, "no such host"),
 ]
 
 
@@ -677,6 +699,16 @@ VNODE = [
     ("policy empty", ["set", "policy", ""], 2, "'' is no policy: there are lru, sieve and fifo"),
     ("policy long", ["set", "policy", "x" * 200], 2, "is no policy"),
     ("set what", ["set", "speed", "fast"], 2, "set: what?"),
+    ("placement nonsense", ["set", "placement", "nonsense"], 1,
+     "placement nonsense: unknown placement: there are most-free, least-load and round-robin"),
+    ("manager of no address", ["set", "manager", "here"], 2, "'here' is no IPv4 address"),
+    ("manager at loopback", ["set", "manager", "127.0.0.1"], 1, "not the address of a host"),
+    ("host what", ["host"], 2, "host: what?"),
+    ("host list of what", ["host", "list", "all"], 2, "host: what?"),
+    ("drain what", ["host", "drain"], 2, "host: what?"),
+    ("drain no address", ["host", "drain", "mem1"], 2, "'mem1' is no IPv4 address"),
+    ("drain nobody", ["host", "drain", "10.9.9.9"], 1, "the manager knows no such host"),
+    ("drain no memory host", ["host", "drain", "10.77.0.1"], 1, "it is no memory host"),
     ("wait for -1", ["wait", "--memory-hosts", "-1"], 2, "'-1' is not a number in range"),
     ("wait for text", ["wait", "--timeout", "soon"], 2, "'soon' is not a number in range"),
     ("unknown verb", ["walk"], 2, "'walk' is no verb"),
@@ -684,6 +716,9 @@ VNODE = [
 UNPRIVILEGED = [
     ("run", ["run", *TRUE], 125, "not permitted: tagging needs CAP_SYS_ADMIN: run it as root"),
     ("set policy", ["set", "policy", "lru"], 1, "settings need CAP_SYS_ADMIN"),
+    ("set placement", ["set", "placement", "most-free"], 1, "settings need CAP_SYS_ADMIN"),
+    ("set manager", ["set", "manager", "10.77.0.1"], 1, "settings need CAP_SYS_ADMIN"),
+    ("host drain", ["host", "drain", "10.77.0.2"], 1, "settings need CAP_SYS_ADMIN"),
 ]
 
 

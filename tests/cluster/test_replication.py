@@ -82,7 +82,7 @@ def nothing_left(cluster):
 def test_what_is_stored_is_stored_twice(cluster):
     """Each page that is flushed goes to the secondary as well; nothing stays behind."""
     before = modules(cluster.processors[0])["pmon"]
-    process = start(cluster, 1, "--mb", 4, "--seconds", 8)
+    process = start(cluster, 1, "--mb", 4, "--seconds", 20)
     assert modules(cluster.processors[0])["pmon"]["degraded"] == 0
     assert sum(modules(host)["mmon"]["log_records"] for host in cluster.memory_hosts) > 300
     assert process.wait(120).status == 0, process.output("err")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libFuzzer target: reports and goodbyes to gmm, with bodies from the input,
- * and time that passes.
+ * libFuzzer target: reports, goodbyes, placements and drains to gmm, with bodies
+ * from the input, and time that passes.
  */
 #include "shim/lite_stub.h"
 #include "../../gmm/internal.h"
@@ -36,33 +36,116 @@ static void check_list(void)
 	}
 }
 
-static void request(bool leave, u32 node)
+static const struct gmm_member *find(u32 node)
 {
-	u8 len = byte() % 64, i;
+	return gmm_members_find(&t, node);
+}
+
+static void check_placed(const struct gmm_place *place,
+			 const struct gmm_placed *placed, u64 epoch)
+{
+	const struct gmm_member *member;
+	u32 i, j;
+
+	SHIM_ASSERT(placed->epoch == epoch + 1 && t.epoch == placed->epoch);
+	SHIM_ASSERT(placed->nr && placed->nr <= place->copies);
+	SHIM_ASSERT(placed->nr <= GMM_PLACE_MAX);
+	for (i = 0; i < placed->nr; i++) {
+		member = find(placed->node[i]);
+		SHIM_ASSERT(member && !member->draining);
+		SHIM_ASSERT(member->services & 1u << LITE_SVC_MMON);
+		SHIM_ASSERT(i || place->flags ? member->log_free : member->free);
+		for (j = 0; j < i; j++)
+			SHIM_ASSERT(placed->node[i] != placed->node[j]);
+		for (j = 0; j < place->nr_avoid; j++)
+			SHIM_ASSERT(placed->node[i] != place->avoid[j]);
+	}
+	for (; i < GMM_PLACE_MAX; i++)
+		SHIM_ASSERT(!placed->node[i]);
+}
+
+static int do_place(const struct lite_request *req)
+{
+	struct gmm_placed placed;
+	u64 epoch = t.epoch;
+	int err;
+
+	t.policy = now / 10 % GMM_NR_POLICIES;
+	err = gmm_place(&t, req, now, &placed);
+	if (!err)
+		check_placed(req->body, &placed, epoch);
+	else
+		SHIM_ASSERT(t.epoch == epoch);
+	return err;
+}
+
+static int do_drain(const struct lite_request *req)
+{
+	const struct gmm_drain *body = req->body;
+	enum gmm_news news;
+	u32 node;
+	int err = gmm_members_drain(&t, req, &node, &news);
+
+	if (!err)
+		SHIM_ASSERT(find(node)->draining == body->on);
+	return err;
+}
+
+/* What is in order must be answered, as long as the host is there. */
+static int do_request(u8 op, const struct lite_request *req)
+{
+	u64 joins = t.joins, reports = t.reports;
+	enum gmm_news news;
+	int err;
+
+	switch (op) {
+	case GMM_OP_REPORT:
+		err = gmm_members_report(&t, req, now, &news);
+		SHIM_ASSERT(t.reports == reports + !err);
+		SHIM_ASSERT((t.joins > joins) ==
+			    (news == GMM_JOINED || news == GMM_REJOINED ||
+			     news == GMM_JOINED_DRAINING));
+		return err;
+	case GMM_OP_LEAVE:
+		return gmm_members_leave(&t, req, &news);
+	case GMM_OP_PLACE:
+		return do_place(req);
+	default:
+		return do_drain(req);
+	}
+}
+
+static void request(u8 op, u32 node)
+{
+	u8 len = byte() % 96, i;
 	u8 *body = malloc(len ? len : 1);
 	struct lite_request req = {
 		.node = node, .incarnation = 1, .body = body, .body_len = len,
 		.nr_direct = byte() == 255,
 	};
-	enum gmm_news news;
-	u64 joins = t.joins, refused = t.refused, reports = t.reports;
+	u64 refused = t.refused;
 	int err;
 
 	for (i = 0; i < len; i++)
 		body[i] = byte();
-	err = leave ? gmm_members_leave(&t, &req, &news) :
-		      gmm_members_report(&t, &req, now, &news);
-	SHIM_ASSERT(err == 0 || err == -EBADMSG || err == -ENOSPC);
-	SHIM_ASSERT(t.refused == refused + !!err);
-	SHIM_ASSERT(t.reports == reports + (!err && !leave));
-	SHIM_ASSERT((t.joins > joins) ==
-		    (news == GMM_JOINED || news == GMM_REJOINED));
+	err = do_request(op, &req);
+	SHIM_ASSERT(err <= 0);
+	SHIM_ASSERT(t.refused == refused + (err && err != -EAGAIN &&
+					    err != -EHOSTDOWN));
 	free(body);
 }
 
 static void good_report(u32 node)
 {
-	struct gmm_report body = { byte(), byte() + 1, 1, byte() & 0xfe, 0 };
+	u8 flags = byte();
+	struct gmm_report body = {
+		.incarnation = byte(), .capacity = 1ull << (byte() % 64),
+		.free = flags & 1, .requests = byte() * now,
+		.log_capacity = 1ull << (byte() % 64), .log_free = flags >> 1 & 1,
+		.services = flags & 4 ? 1 << LITE_SVC_MMON : 1 << LITE_SVC_PMON,
+		.flags = flags >> 3 & 1, .regions = flags & 16 ? ~0u : byte(),
+		.replicas = byte(),
+	};
 	struct lite_request req = {
 		.node = node, .body = &body, .body_len = sizeof(body),
 	};
@@ -72,6 +155,56 @@ static void good_report(u32 node)
 	SHIM_ASSERT(!err || (err == -ENOSPC && t.nr == GMM_HOSTS_MAX));
 }
 
+/* To hosts that there may be. */
+static void good_place(u32 node)
+{
+	u8 what = byte();
+	struct gmm_place body = {
+		.asid = node, .copies = 1 + what % GMM_PLACE_MAX,
+		.flags = what >> 2 & 1, .nr_avoid = what >> 3 & 7,
+	};
+	struct lite_request req = {
+		.node = node, .body = &body, .body_len = sizeof(body),
+	};
+	u32 i;
+	int err;
+
+	for (i = 0; i < body.nr_avoid; i++)
+		body.avoid[i] = byte();
+	err = do_place(&req);
+	SHIM_ASSERT(!err || err == -EAGAIN || err == -EHOSTDOWN);
+}
+
+static void good_drain(u32 node)
+{
+	struct gmm_drain body = { node, byte() & 1 };
+	struct lite_request req = { .body = &body, .body_len = sizeof(body) };
+	int err = do_drain(&req);
+
+	SHIM_ASSERT(!err || err == -ENOENT || err == -ENODEV);
+}
+
+static void act(u8 what, u32 node)
+{
+	switch (what & 7) {
+	case 0:
+	case 1:
+	case 2:
+		good_report(node);
+		break;
+	case 3:
+	case 4:
+		good_place(node);
+		break;
+	case 5:
+		good_drain(node);
+		break;
+	default:
+		request(1 + (what >> 3) % 4, node);
+		break;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	u32 node;
@@ -79,7 +212,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	input = data;
 	left = size;
 	now = 0;
-	gmm_members_init(&t, 5000);
+	gmm_members_init(&t, 5000, 0, 1000);
 	while (left) {
 		u8 what = byte();
 
@@ -87,10 +220,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		while (gmm_members_expire(&t, now, &node))
 			;
 		node = byte();
-		if (what & 1)
-			good_report(node);
-		else
-			request(what & 2, node);
+		act(what, node);
 		check_list();
 	}
 	SHIM_ASSERT(t.joins >= t.nr);

@@ -6,7 +6,11 @@
  *	ADDRESS SERVICE OP PAYLOAD-PAGES DIRECT-PAGES HEX-BODY|-
  *
  * the write succeeds when the call was made; read the file for its outcome:
- * "STATUS REPLY-BYTES". Payload pages are filled with 0xa5.
+ * "STATUS REPLY-BYTES". Payload pages are filled with 0xa5. Or write to place
+ *
+ *	COPIES [ADDRESS-TO-AVOID]
+ *
+ * and read "ERROR EPOCH ADDRESS...", what lite_place() found.
  */
 #include <linux/debugfs.h>
 #include <linux/kernel.h>
@@ -24,7 +28,7 @@ static DEFINE_MUTEX(probe_lock);	/* one call at a time */
 static struct dentry *dir;
 static struct page *pages[PAGES];
 static struct lite_region *region;
-static char outcome[64];
+static char outcome[96];
 
 static int probe_call(u32 node, u8 service, u8 op, u32 payload, u32 direct,
 		      const void *body, u32 len)
@@ -79,6 +83,28 @@ static int probe_parse(char *text)
 	return ret;
 }
 
+static int probe_place(char *text)
+{
+	struct lite_placement placed = {};
+	u32 copies, avoid, i;
+	char address[16];
+	int err, at, nr;
+	u8 ip[4];
+
+	nr = sscanf(text, "%u %15s", &copies, address);
+	if (nr < 1 || (nr == 2 && !in4_pton(address, -1, ip, -1, NULL)))
+		return -EINVAL;
+	if (nr == 2)
+		avoid = be32_to_cpu(*(__be32 *)ip);
+	err = lite_place(4711, copies, &avoid, nr - 1, &placed);
+	at = scnprintf(outcome, sizeof(outcome), "%d %llu", err, placed.epoch);
+	for (i = 0; i < placed.nr; i++)
+		at += scnprintf(outcome + at, sizeof(outcome) - at, " %pI4h",
+				&placed.node[i]);
+	scnprintf(outcome + at, sizeof(outcome) - at, "\n");
+	return 0;
+}
+
 static ssize_t probe_write(struct file *file, const char __user *from,
 			   size_t count, loff_t *pos)
 {
@@ -88,7 +114,7 @@ static ssize_t probe_write(struct file *file, const char __user *from,
 	if (IS_ERR(text))
 		return PTR_ERR(text);
 	mutex_lock(&probe_lock);
-	ret = probe_parse(text);
+	ret = file->private_data ? probe_place(text) : probe_parse(text);
 	mutex_unlock(&probe_lock);
 	kfree(text);
 	return ret ?: count;
@@ -102,6 +128,7 @@ static ssize_t probe_read(struct file *file, char __user *to, size_t count,
 
 static const struct file_operations probe_ops = {
 	.owner = THIS_MODULE,
+	.open = simple_open,		/* private data: what is written */
 	.read = probe_read,
 	.write = probe_write,
 };
@@ -134,6 +161,7 @@ static int __init probe_init(void)
 	}
 	dir = debugfs_create_dir("sk_probe", NULL);
 	debugfs_create_file("call", 0600, dir, NULL, &probe_ops);
+	debugfs_create_file("place", 0600, dir, dir, &probe_ops);
 	return 0;
 }
 

@@ -112,6 +112,23 @@ static void test_formats(void **state)
 			    "255.255.255.255");
 }
 
+static void test_nodes(void **state)
+{
+	static const char *const bad[] = {
+		"", "10.0.0", "10.0.0.1.2", "10.0.0.256", "host", "0.0.0.0",
+		"10.0.0.1 ", "::1",
+	};
+	uint32_t node = 7;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_false(vn_parse_node(bad[i], &node));
+	assert_int_equal(node, 7);
+	assert_true(vn_parse_node("10.0.1.2", &node));
+	assert_int_equal(node, 0x0a000102);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +136,7 @@ int main(void)
 		cmocka_unit_test(test_bad_sizes),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

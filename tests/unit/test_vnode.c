@@ -81,6 +81,27 @@ static void add_host(struct vn_model *m, uint32_t node, const char *state,
 	assert_int_equal(vn_model_add_host(m, nlh), 0);
 }
 
+/* One that a new lite_rpc describes. */
+static void add_memory_host(struct vn_model *m, uint32_t node, bool draining)
+{
+	struct nlmsghdr *nlh = message();
+	struct nlattr *nest = mnl_attr_nest_start(nlh, SK_ATTR_HOST);
+
+	mnl_attr_put_u32(nlh, SK_ATTR_NODE, node);
+	mnl_attr_put_strz(nlh, SK_ATTR_STATE, "up");
+	mnl_attr_put_u32(nlh, SK_ATTR_SERVICES, 1 << VN_SVC_MMON);
+	mnl_attr_put_u64(nlh, SK_ATTR_CAPACITY, 1 << 20);
+	mnl_attr_put_u64(nlh, SK_ATTR_FREE, 1 << 18);
+	mnl_attr_put_u8(nlh, SK_ATTR_DRAINING, draining);
+	mnl_attr_put_u32(nlh, SK_ATTR_REGIONS, 12);
+	mnl_attr_put_u32(nlh, SK_ATTR_REPLICAS, 3);
+	mnl_attr_put_u32(nlh, SK_ATTR_LOAD, 4567);
+	mnl_attr_put_u64(nlh, SK_ATTR_LOG_CAPACITY, 64 << 20);
+	mnl_attr_put_u64(nlh, SK_ATTR_LOG_FREE, 1 << 20);
+	mnl_attr_nest_end(nlh, nest);
+	assert_int_equal(vn_model_add_host(m, nlh), 0);
+}
+
 static void add_space(struct vn_model *m, uint64_t asid, const char *comm,
 		      uint32_t home, const char *state)
 {
@@ -196,6 +217,73 @@ static void test_json(void **state)
 		fail_msg("%s", text);
 	json_decref(got);
 	json_decref(expected);
+	free(text);
+	vn_model_free(&m);
+}
+
+/* vnode host list, and what the manager adds to the status. */
+static void test_hosts(void **state)
+{
+	static const char want[] =
+"HOST             STATE        MEMORY     FREE  REGIONS  REPLICAS  REQUESTS/s  DRAINING\n"
+"10.0.0.2         up               2G     512M        -         -           -  -\n"
+"10.0.0.3         dead             4M       1M        -         -           -  -\n"
+"10.0.0.4         up               4G       1G       12         3        4567  no\n"
+"10.0.0.5         up               4G       1G       12         3        4567  yes\n";
+	struct vn_style style = { .colour = false, .width = 80 };
+	struct nlmsghdr *nlh;
+	struct vn_model m;
+	json_t *got, *row;
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	example(&m);
+	add_memory_host(&m, 0x0a000004, false);
+	add_memory_host(&m, 0x0a000005, true);
+	vn_print_hosts(f, &m, &style);
+	fclose(f);
+	assert_string_equal(text, want);
+	free(text);
+
+	f = open_memstream(&text, &len);
+	assert_int_equal(vn_print_hosts_json(f, &m), 0);
+	fclose(f);
+	got = json_loads(text, 0, NULL);
+	free(text);
+	assert_int_equal(json_array_size(json_object_get(got, "hosts")), 4);
+	row = json_array_get(json_object_get(got, "hosts"), 3);
+	assert_true(json_is_true(json_object_get(row, "draining")));
+	assert_int_equal(json_integer_value(json_object_get(row, "regions")), 12);
+	assert_int_equal(json_integer_value(json_object_get(row, "replicas")), 3);
+	assert_int_equal(json_integer_value(json_object_get(row, "requests_per_s")),
+			 4567);
+	assert_int_equal(json_integer_value(json_object_get(row, "log_total")),
+			 64 << 20);
+	assert_int_equal(json_integer_value(json_object_get(row, "log_free")),
+			 1 << 20);
+	json_decref(got);
+
+	nlh = message();
+	mnl_attr_put_strz(nlh, SK_ATTR_POLICY, "least-load");
+	assert_int_equal(vn_model_add_counters(&m, VN_GMM, nlh), 0);
+	nlh = message();
+	mnl_attr_put_u32(nlh, SK_ATTR_MANAGER, 0x0a000001);
+	assert_int_equal(vn_model_add_counters(&m, VN_LITE_RPC, nlh), 0);
+	m.modules[VN_GMM].loaded = true;
+	f = open_memstream(&text, &len);
+	vn_print_status(f, &m, &style);
+	fclose(f);
+	assert_non_null(strstr(text, "lite_rpc    manager 10.0.0.1\n"));
+	assert_non_null(strstr(text, "gmm         placement least-load\n"));
+	assert_non_null(strstr(text, "       0  draining\n"));
+	free(text);
+	f = open_memstream(&text, &len);
+	assert_int_equal(vn_print_status_json(f, &m), 0);
+	fclose(f);
+	assert_non_null(strstr(text, "\"placement\": \"least-load\""));
+	assert_non_null(strstr(text, "\"manager\": \"10.0.0.1\""));
 	free(text);
 	vn_model_free(&m);
 }
@@ -360,6 +448,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_extack),
 		cmocka_unit_test(test_check),

@@ -62,10 +62,13 @@ extern unsigned long shim_messages;	/* printed so far */
 
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
+#define DIV_ROUND_CLOSEST(n, d)	(((n) + (d) / 2) / (d))
+#define div64_u64(n, d)		((u64)(n) / (u64)(d))
 #define min(a, b) ({ __auto_type a_ = (a); __auto_type b_ = (b); a_ < b_ ? a_ : b_; })
 #define max(a, b) ({ __auto_type a_ = (a); __auto_type b_ = (b); a_ > b_ ? a_ : b_; })
 #define min_t(t, a, b)		min((t)(a), (t)(b))
 #define max_t(t, a, b)		max((t)(a), (t)(b))
+#define clamp_t(t, v, lo, hi)	clamp((t)(v), (t)(lo), (t)(hi))
 #define clamp(v, lo, hi)	min(max(v, lo), hi)
 #define swap(a, b) do { __auto_type t_ = (a); (a) = (b); (b) = t_; } while (0)
 #ifndef container_of
@@ -79,6 +82,7 @@ extern unsigned long shim_messages;	/* printed so far */
 #define GENMASK_ULL(h, l)	((~0ull << (l)) & (~0ull >> (63 - (h))))
 #define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
+#define fallthrough		__attribute__((fallthrough))
 #define likely(x)		(x)
 #define unlikely(x)		(x)
 #define barrier()		__asm__ volatile("" ::: "memory")
@@ -363,6 +367,7 @@ void shim_run_work(void);	/* what is pending now, once */
 extern u64 shim_now_ms;
 #define ktime_get_boottime()	(shim_now_ms)
 #define ktime_to_ms(t)		(t)
+#define ktime_get_real_seconds()	(1000000 + shim_now_ms / 1000)
 #define msecs_to_jiffies(ms)	((unsigned long)(ms) * HZ / 1000)
 
 #endif /* SHIM_H */
