@@ -306,13 +306,13 @@ static void repair_work(struct work_struct *work)
 }
 
 /* pmon_repair_soon - see whether the region has the holders that it is to have.
- * Context: any; the region is referenced.
+ * Context: any; under RCU, or the region is referenced.
  */
 void pmon_repair_soon(struct pmon_region *region)
 {
-	if (over(region))
+	/* Who goes through all spaces may find one that ends just now. */
+	if (over(region) || !kref_get_unless_zero(&region->space->ref))
 		return;
-	pmon_region_get(region);
 	if (!mod_delayed_work(pmon_wq, &region->repair, 0))
 		return;
 	/* It was waiting already, with a reference. */
