@@ -134,7 +134,6 @@ def test_drain(cluster, replicas):
     host.unload("mmon")
     assert process.wait(200).status == 0, process.output("err") + process.output()
     host.load("mmon", memory_mb=64, log_mb=24)
-    processor.run(["vnode", "host", "drain", host.address, "--off"])
     nothing_left(cluster)
 
 
