@@ -61,7 +61,8 @@ class Suite:
             raise
 
 
-def repeat(name, seed, kernel=None):
+def repeat(name, seed, kernel=None, dead_ms=None):
     """The command that runs this one again."""
     return (f"tests/faults/run --scenario {name} --seed {seed}"
-            + (f" --kernel {kernel}" if kernel else ""))
+            + (f" --kernel {kernel}" if kernel else "")
+            + (f" --dead-ms {dead_ms}" if dead_ms else ""))
