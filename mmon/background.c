@@ -8,6 +8,7 @@
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/workqueue.h>
 
@@ -84,10 +85,12 @@ int mmon_background_start(struct mmon *m)
  */
 void mmon_background_stop(struct mmon *m)
 {
-	cancel_delayed_work_sync(&rebuild_work);
-	cancel_work_sync(&log_work);
-	destroy_workqueue(load_queue);
-	destroy_workqueue(queue);
-	m->log.kick = NULL;
 	m->rebuild_kick = NULL;
+	cancel_delayed_work_sync(&rebuild_work);
+	destroy_workqueue(load_queue);
+	/* A reply that did not let itself be waited for kicks nobody any more. */
+	WRITE_ONCE(m->log.kick, NULL);
+	synchronize_rcu();
+	cancel_work_sync(&log_work);
+	destroy_workqueue(queue);
 }

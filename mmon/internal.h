@@ -328,17 +328,26 @@ int mmon_vmas_check(const struct mmon_vmas *vmas, u64 addr, u32 prot);
  * struct mmon_pages - pages that were found, and are kept where they are
  * @nr: pages asked for
  * @found: bit i: page i is there
+ * @records: bit i: it is a record
  * @stored: bit i: the store has it alone
  * @frame: of page i, referenced, or NULL: it is a record
- * @place: of the record, pinned
+ * @place: of the record, pinned. Last, because there mostly are none.
  */
 struct mmon_pages {
 	u32 nr;
 	u32 found;
+	u32 records;
 	u32 stored;
 	struct mmon_frame *frame[MMON_FETCH_MAX];
 	struct mmon_place place[MMON_FETCH_MAX];
 };
+
+/* How much of it says something. */
+static inline size_t mmon_pages_size(const struct mmon_pages *pages)
+{
+	return pages->records ? sizeof(*pages) :
+				offsetof(struct mmon_pages, place);
+}
 
 void mmon_pages_put(struct mmon *m, const struct mmon_pages *pages);
 int mmon_pages_load(struct mmon *m, const struct mmon_pages *pages, u32 bounce);

@@ -188,8 +188,10 @@ void mmon_log_read_stats(struct mmon_log *log, struct mmon_log_stats *stats)
 /** mmon_log_kick - the worker has something to do. Context: any. */
 void mmon_log_kick(struct mmon_log *log)
 {
-	if (log->kick)
-		log->kick(log);
+	void (*kick)(struct mmon_log *log) = READ_ONCE(log->kick);
+
+	if (kick)
+		kick(log);
 }
 
 /* ---- appending ---------------------------------------------------------------- */
@@ -373,6 +375,9 @@ void mmon_log_unpin(struct mmon_log *log, struct mmon_segment *segment)
 	segment->pins--;
 	mmon_segment_settle(log, segment);
 	spin_unlock_bh(&log->lock);
+	/* Somebody may wait for the last one: mmon_log_drain(). */
+	if (wq_has_sleeper(&log->wait))
+		wake_up_all(&log->wait);
 }
 
 static u32 page_of(const struct mmon_place *place)

@@ -7,8 +7,8 @@
  * (chunk.c). The charge says how many distinct frames are in page maps, or are
  * about to be (adopt.c); it is what the capacity limits. Between the two lies the
  * reserve: a flush fills fresh frames before it gives up the old ones, so
- * overwriting pages must work when the capacity is used up. Such a flush charges only what it adds, takes its fresh frames from
- * the reserve, and the frames it replaces go back to it. If the reserve is
+ * overwriting pages must work when the capacity is used up. Such a flush charges
+ * only what it adds, takes its fresh frames from the reserve, and the frames it replaces go back to it. If the reserve is
  * empty for the moment, because other flushes have it or fetches still read
  * replaced frames, the flush waits: it holds no frames while it does, and what
  * it waits for ends by itself. Free frames of other spaces' chunks are no less
@@ -160,15 +160,15 @@ static bool take(struct mmon_pool *pool, struct mmon_chunks *chunks, u32 nr,
 	return true;
 }
 
-/*
- * Frames off the free lists get their first reference. Who sees the new count also
- * sees that the frame left its former page map. Pairs with the barrier in
- * mmon_frame_tryget().
- */
+/* Frames off the free lists get their first reference. */
 static void hand_out(struct mmon_frame **frames, u32 nr)
 {
 	u32 i;
 
+	/*
+	 * Who sees the new count also sees that the frame left its former page
+	 * map. Pairs with the barrier in mmon_frame_tryget().
+	 */
 	smp_wmb();
 	for (i = 0; i < nr; i++) {
 		atomic_set(&frames[i]->maps, 0);

@@ -349,6 +349,7 @@ int mmon_handle(struct mmon *m, const struct lite_request *req,
 
 	pages->nr = 0;
 	pages->found = 0;
+	pages->records = 0;
 	pages->stored = 0;
 	if (body)
 		body->len = 0;

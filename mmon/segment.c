@@ -31,6 +31,13 @@ struct mmon_segment *mmon_segment_alloc(void)
 	return segment;
 }
 
+/* Who waits has another look, under the lock. */
+static void wake(struct mmon_log *log)
+{
+	if (wq_has_sleeper(&log->wait))
+		wake_up_all(&log->wait);
+}
+
 /** mmon_segment_free - a segment with a buffer, on no list, can be filled again */
 void mmon_segment_free(struct mmon_log *log, struct mmon_segment *segment)
 {
@@ -41,9 +48,7 @@ void mmon_segment_free(struct mmon_log *log, struct mmon_segment *segment)
 	segment->damaged = false;
 	list_add(&segment->entry, &log->free);
 	log->nr_free++;
-	/* Who waits looks under the lock. */
-	if (wq_has_sleeper(&log->wait))
-		wake_up_all(&log->wait);
+	wake(log);
 }
 
 /* Nothing in it is live, nobody reads from it. */
@@ -58,6 +63,7 @@ static void end(struct mmon_log *log, struct mmon_segment *segment)
 	segment->state = MMON_SEG_GONE;
 	list_add_tail(&segment->entry, &log->gone);
 	mmon_log_kick(log);
+	wake(log);
 }
 
 /**

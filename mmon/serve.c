@@ -115,7 +115,7 @@ static void reply_pages(struct lite_request *req, const struct mmon_pages *pages
 		lite_reply(req, 0, &bitmap, sizeof(bitmap));
 		return;
 	}
-	held = kmemdup(pages, sizeof(*pages), GFP_ATOMIC);
+	held = kmemdup(pages, mmon_pages_size(pages), GFP_ATOMIC);
 	if (!held) {
 		mmon_pages_put(server, pages);
 		mmon_count_refusal(server, -ENOMEM);

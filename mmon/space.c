@@ -434,5 +434,6 @@ void mmon_space_find(struct mmon *m, struct mmon_space *space,
 				 find_frame(m, space, index, entry);
 	} while (!found);
 	pages->found |= 1u << i;
+	pages->records |= (u32)!!record << i;
 	pages->stored |= (u32)stored << i;
 }

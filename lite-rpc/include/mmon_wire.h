@@ -273,7 +273,7 @@ static_assert(sizeof(struct mmon_exit) == 8);
 
 /**
  * struct mmon_replica - creates an empty replica: the copy of an address space at
- *	another host, for the case that that host is lost
+ *	another host, for the case of that host's loss
  * @seq: 1
  * @feeder: node that may FEED it; 0: none
  *
