@@ -8,13 +8,13 @@ from workload import Bad
 
 # Must be back to zero on every host that has them, by module.
 GAUGES = {
-    "pmon": ["degraded"],
-    "mmon": ["spaces", "replicas", "chunks_granted", "log_records", "log_bytes"],
+    "pmon": ["degraded", "regions"],
+    "mmon": ["spaces", "replicas", "chunks_granted", "log_records"],
 }
 # A total and the part of it that must be free again.
 POOLS = {
     "pmon": [("lines_total", "lines_free")],
-    "mmon": [("frames_total", "frames_free"), ("log_capacity", "log_free")],
+    "mmon": [("frames_total", "frames_free")],
 }
 CLEAN_SECONDS = 30
 
@@ -56,7 +56,7 @@ def left_over(cluster):
     for host in cluster.hosts:
         document = status(host)
         for module, values in document["modules"].items():
-            found = {name: values.get(name, 0) for name in GAUGES.get(module, [])}
+            found = {name: values[name] for name in GAUGES.get(module, [])}
             found |= {total: values[total] - values[free]
                       for total, free in POOLS.get(module, []) if total in values}
             left |= {f"{host.name} {module}.{name}": value for name, value in found.items()}
