@@ -18,7 +18,7 @@ static const struct verb {
 	const char *help;
 } verbs[] = {
 	{ "run", vn_run,
-	  "[--excache SIZE] [--] PROGRAM [ARGUMENT...]",
+	  "[--excache SIZE] [--replicas N] [--] PROGRAM [ARGUMENT...]",
 	  "run a program on remote memory" },
 	{ "status", vn_status, "[--json]",
 	  "show hosts, processes and counters (default)" },

@@ -356,7 +356,6 @@ def drain(cluster, chance):
         work.reach(200)
         figures = work.finish()
     host.load("mmon", memory_mb=cluster.memory_mb, **cluster.module_params["mmon"])
-    processor.run(["vnode", "host", "drain", host.address, "--off"])
     wait_joined(cluster)
     if figures["longest_gap_ms"] > DRAIN_GAP_MS:
         raise Bad(f"no operation for {figures['longest_gap_ms']} ms during the drain")
