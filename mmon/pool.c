@@ -5,14 +5,15 @@
  *
  * Two books are kept. The free lists say which frames are unused, and for whom
  * (chunk.c). The charge says how many distinct frames are in page maps, or are
- * about to be (adopt.c); it is what the capacity limits. Between the two lies the
- * reserve: a flush fills fresh frames before it gives up the old ones, so
- * overwriting pages must work when the capacity is used up. Such a flush charges
- * only what it adds, takes its fresh frames from the reserve, and the frames it replaces go back to it. If the reserve is
- * empty for the moment, because other flushes have it or fetches still read
- * replaced frames, the flush waits: it holds no frames while it does, and what
- * it waits for ends by itself. Free frames of other spaces' chunks are no less
- * free: the flush takes such a chunk from its owner.
+ * about to be (adopt.c); it is what the capacity limits. Between the two lies
+ * the reserve: a flush fills fresh frames before it gives up the old ones, so
+ * overwriting pages must work when the capacity is used up. Such a flush
+ * charges only what it adds, takes its fresh frames from the reserve, and the
+ * frames it replaces go back to it. If the reserve is empty for the moment,
+ * because other flushes have it or fetches still read replaced frames, the
+ * flush waits: it holds no frames while it does, and what it waits for ends by
+ * itself. Free frames of other spaces' chunks are no less free: the flush takes
+ * such a chunk from its owner.
  *
  * A fresh frame is overwritten in full before anybody can see it, so frames are
  * not cleared.
