@@ -28,7 +28,8 @@ SHAPES = {
              "lite_rpc_params": {"dead_ms": 10000, "connect_ms": 2000}},
     "replicated": {"memory_hosts": 2, "memory_mb": 48, "excache_mb": 16,
                    "lite_rpc_params": {"dead_ms": 3000, "connect_ms": 1000,
-                                       "heartbeat_ms": 500}},
+                                       "heartbeat_ms": 500},
+                   "pmon_params": {"failover_ms": 1000}},
 }
 SHORT = 5
 # Without frames the hog ends by itself; it wants more than there are.
