@@ -71,6 +71,7 @@
 #include "order.h"
 #include "stride.h"
 
+struct maps_message;
 struct pmon_budget;
 struct pmon_region;
 struct pmon_space;
@@ -518,7 +519,7 @@ struct pmon_region {
 	atomic_t clones;
 	struct work_struct clone_work;
 	bool lost;
-	u8 *message;
+	struct maps_message *message;
 };
 
 int pmon_region_init(void);

@@ -240,9 +240,11 @@ static unsigned int count_heirs(struct pmon_region *region)
 }
 
 /*
- * Settles what can be settled at once. @node: who holds the region, the primary first. Return: 1: another holder is wanted, besides
- * those in @node; 0: all is as it should be; or errno.
+ * Settles what can be settled at once.
  * @alone: no other host is to be had: a drained primary hands over all the same
+ * @node, @nr: set to who holds the region, the primary first
+ *
+ * Return: 1: another holder is wanted; 0: all is as it should be; or errno.
  */
 static int look(struct pmon_region *region, bool alone, u32 *node,
 		unsigned int *nr)

@@ -226,10 +226,12 @@ void pmon_spare_filled(struct pmon_region *region, pgoff_t index, u32 location)
  */
 bool pmon_spare_untold(struct pmon_region *region, pgoff_t index)
 {
-	struct pmon_spares *spares = smp_load_acquire(&region->spares);
+	struct pmon_spares *spares;
 	unsigned int i;
 	bool found = false;
 
+	/* Pairs with spares_of(): the lock can be taken. */
+	spares = smp_load_acquire(&region->spares);
 	if (!spares)
 		return false;
 	spin_lock(&spares->lock);

@@ -375,7 +375,7 @@ static int sync_changes(struct pmon_region *region, struct maps_message *body,
 /* What is in the log, then what is pending. */
 static int sync_log(struct pmon_region *region)
 {
-	struct maps_message *message = (struct maps_message *)region->message;
+	struct maps_message *message = region->message;
 	struct pmon_clone clone;
 	int ret = 0, nr;
 
@@ -393,7 +393,7 @@ static int sync_log(struct pmon_region *region)
 static void message_room(struct pmon_region *region)
 {
 	if (!region->message)
-		region->message = kzalloc(sizeof(struct maps_message),
+		region->message = kzalloc(sizeof(*region->message),
 					  GFP_KERNEL | __GFP_NOFAIL);
 }
 
@@ -469,7 +469,7 @@ int pmon_stream_open(struct pmon_region *region, struct pmon_holder *holder)
 
 	lockdep_assert_held(&region->stream_lock);
 	message_room(region);
-	maps = (struct maps_message *)region->message;
+	maps = region->message;
 	ret = open_call(holder, MMON_OP_REPLICA, &body, sizeof(body));
 	while (!ret) {
 		nr = pmon_changes_list(&region->changes, &index, maps->change,
