@@ -100,6 +100,8 @@ const char *mmon_refusal_text(u32 op, int err)
 		return "this host takes no replicas (log_mb=0)";
 	if (err == -EOPNOTSUPP && op == MMON_OP_ADOPT)
 		return "a replica has no spare frames";
+	if (err == -EREMOTEIO)
+		return "the host that is seeded did not take the pages";
 	if (err == -EOPNOTSUPP && op == MMON_OP_FEED)
 		return "not a replica";
 	for (i = 0; i < ARRAY_SIZE(refusal); i++)

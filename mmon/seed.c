@@ -107,12 +107,21 @@ static void finish_work(struct work_struct *work)
 	finish(container_of(work, struct seeding, work));
 }
 
+/*
+ * Why the other host has not got the pages is nothing that is wrong here, and must not
+ * be taken for it. Only lack of room passes.
+ */
+static int blame(int err)
+{
+	return !err || err == -ENOSPC || err == -ENOMEM ? err : -EREMOTEIO;
+}
+
 /* Softirq or process context. */
 static void fed(struct lite_call *call)
 {
 	struct seeding *s = container_of(call, struct seeding, call);
 
-	s->status = call->status;
+	s->status = blame(call->status);
 	mmon_background_queue(&s->work);
 }
 

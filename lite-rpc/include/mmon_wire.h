@@ -311,7 +311,8 @@ static_assert(sizeof(struct mmon_promote) == 16);
  * @checksum: enum mmon_checksum, of the pages on their way
  *
  * In the stream of @asid. Answered by struct mmon_seeded when the replica has the
- * pages; its refusal, or why it cannot be reached, is the answer otherwise. The
+ * pages. If it refuses them, -ENOSPC and -ENOMEM are its own, all else is -EREMOTEIO,
+ * also that it cannot be reached: nothing is wrong with @asid then. The
  * owner writes no page of @asid one-sided while this is under way. A repeat
  * sends the pages again and is answered by what there is then.
  */

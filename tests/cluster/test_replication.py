@@ -10,6 +10,7 @@ import pytest
 from rig import REPO, RXE_LINK_CUT, Cluster
 
 PATTERN = os.path.join(REPO, "build/programs/pattern")
+SHADOW = os.path.join(REPO, "build/programs/shadow")
 FAILOVER_MS = 2000
 
 
@@ -134,6 +135,45 @@ def test_drain(cluster, replicas):
     host.unload("mmon")
     assert process.wait(200).status == 0, process.output("err") + process.output()
     host.load("mmon", memory_mb=64, log_mb=24)
+    nothing_left(cluster)
+
+
+@pytest.fixture(name="small_regions")
+def regions_of_2_mib(cluster):
+    """So that a process has many, on all hosts."""
+    processor = cluster.processors[0]
+    processor.unload("pmon")
+    processor.load("pmon", excache_mb=16, failover_ms=FAILOVER_MS, region_mb=2)
+    yield
+    processor.unload("pmon")
+    processor.load("pmon", excache_mb=16, failover_ms=FAILOVER_MS)
+
+
+def test_regions_are_spread(cluster, small_regions):
+    """A process uses the memory of all hosts, evenly."""
+    process = start(cluster, 0, "--mb", 36, "--seconds", 25)
+    assert modules(cluster.processors[0])["pmon"]["regions"] >= 18
+    assert process.wait(120).status == 0, process.output("err")
+    served = [modules(host)["mmon"]["frames_peak_used"] for host in cluster.memory_hosts]
+    print(f"frames at most: {served}")
+    nothing_left(cluster)
+
+
+@pytest.mark.parametrize("seed", [11])
+def test_forking_process_survives(cluster, small_regions, seed):
+    """Forks, moves, discards across regions on all hosts, while one of them dies."""
+    processor = cluster.processors[0]
+    before = modules(processor)["pmon"]
+    process = processor.spawn(["vnode", "run", "--excache", "1M", "--replicas", "1", "--", SHADOW,
+                               "--seed", str(seed), "--ops", "1500", "--forks", "6"])
+    wait_for("flushes", lambda: modules(processor)["pmon"]["flushed_pages"] >
+             before["flushed_pages"] + 1500)
+    victim = max(homes(cluster).items(), key=lambda item: item[1])[0]
+    victim.power_cut()
+    result = process.wait(400)
+    assert result.status == 0, process.output() + process.output("err")
+    assert json.loads(process.output().splitlines()[-1])["bad"] == 0
+    victim.restart(join=True)
     nothing_left(cluster)
 
 

@@ -365,7 +365,9 @@ static void feeding_is_for_the_feeder(void **state)
 	assert_int_equal(do_replica(&m, NODE_A, N, 0), 0);
 	assert_int_equal(do_feed(&m, 0, N, 1, addr, NODE_A, 99), -EPERM);
 	assert_int_equal(do_promote(&m, NODE_A, R, 5), 0);
-	assert_int_equal(do_feed(&m, HOST, R, 1, addr, NODE_A, 99), -EOPNOTSUPP);
+	/* One that is to take its primary's place is promoted first and fed then. */
+	assert_int_equal(do_feed(&m, HOST, R, 1, addr, NODE_A, 99), 0);
+	expect_stamp(R, 3, 99);
 }
 
 /* What the vma permits now does not matter: it was stored before. */

@@ -217,14 +217,15 @@ static void refusals(void **state)
 	assert_int_equal(lite_stub_reply.status, -ENOENT);
 	assert_int_equal(calls, 0);
 	assert_int_equal(do_promote(&other, NODE_A, R, 3), 0);
-	assert_int_equal(seed(6, 0), -EOPNOTSUPP);	/* the feed's */
+	assert_int_equal(seed(6, 0), 0);	/* as well as before it was promoted */
 	assert_int_equal(do_exit(&other, NODE_A, R), 0);
-	assert_int_equal(seed(6, 0), -ENOENT);
+	/* What is wrong there must not pass for something that is wrong here. */
+	assert_int_equal(seed(7, 0), -EREMOTEIO);
 	lite_stub_call_hook = NULL;
-	assert_int_equal(seed(6, 0), -EHOSTDOWN);
-	assert_int_equal(seq_of(P), 5);
-	assert_int_equal(counter(&m, "seeds"), 0);
-	assert_int_equal(counter(&m, "refused"), 6);
+	assert_int_equal(seed(7, 0), -EREMOTEIO);
+	assert_int_equal(seq_of(P), 6);
+	assert_int_equal(counter(&m, "seeds"), 1);
+	assert_int_equal(counter(&m, "refused"), 5);
 }
 
 static void malformed(void **state)
