@@ -51,6 +51,7 @@ class Size(NamedTuple):
 SIZES = {
     "tiny": Size((50,), 4, 200, 10, 768, 128, 16, 64),
     "quick": Size((50, 25), 24, 1000, 17, 1024, 192, 32, 128),
+    "programs": Size((50, 25), 0, 0, 60, 3072, 768, 256, 512),
     "full": Size((100, 50, 25, 12.5), 64, 4000, 24 * 60, 4096, 1536, 1024, 1024),
 }
 
@@ -68,9 +69,24 @@ def program(name, threads, *arguments, timeout=300):
                     timeout=timeout)
 
 
+def redis(keys, ops, timeout):
+    """A server and its client."""
+    return Workload("redis", 1, (f"{PROGRAMS}/kvload", "--keys", str(keys), "--ops", str(ops)),
+                    timeout=timeout)
+
+
+def tensorflow(timeout, *arguments):
+    """Training."""
+    return Workload("tensorflow", 1, (TENSORFLOW, f"{SOURCES}/train.py", *map(str, arguments)),
+                    timeout=timeout)
+
+
 def chosen(name):
     """(Size, [Workload]) of the bench NAME."""
     size = SIZES[name]
+    if name == "programs":
+        return size, [redis(8000, 2000, 600),
+                      tensorflow(900, "--steps", 1, "--batch", 8, "--images", 16)]
     if name == "tiny":
         return size, [micro(size, 1, 300), program("wordcount", 1, "--mb", 2)]
     if name == "quick":
@@ -81,8 +97,5 @@ def chosen(name):
         program("quicksort", 1, "--mb", 64, timeout=3600),
         program("kmeans", 4, "--mb", 64, "--threads", 4, timeout=3600),
         program("wordcount", 4, "--mb", 64, "--threads", 4, timeout=3600),
-        Workload("redis", 1, (f"{PROGRAMS}/kvload", "--keys", "40000", "--ops", "20000"),
-                 timeout=3600),
-        Workload("tensorflow", 1, (TENSORFLOW, f"{SOURCES}/train.py", "--steps", "3"),
-                 timeout=4 * 3600),
+        redis(40000, 20000, 3600), tensorflow(4 * 3600, "--steps", 3),
     ]
