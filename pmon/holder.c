@@ -90,16 +90,23 @@ void pmon_holder_retire(struct pmon_holder *holder)
 }
 
 /*
- * pmon_holders_end - the region is gone: all its holders free what they have
- * Context: process; no other user of the region is left.
+ * pmon_holders_leave - the region is gone: all its holders are to free what they have
+ * Context: process; no other user of the region is left. pmon_holders_end() follows.
  */
-void pmon_holders_end(struct pmon_region *region)
+void pmon_holders_leave(struct pmon_region *region)
 {
-	struct pmon_holder *holder, *next;
+	struct pmon_holder *holder;
 
 	list_for_each_entry(holder, &region->holders, entry)
 		if (holder->attached && !holder->leaving)
 			exit_submit(holder);
+}
+
+/* pmon_holders_end - wait until they have, and forget them */
+void pmon_holders_end(struct pmon_region *region)
+{
+	struct pmon_holder *holder, *next;
+
 	list_for_each_entry_safe(holder, next, &region->holders, entry) {
 		if (holder->leaving)
 			wait_for_completion(&holder->done);

@@ -578,6 +578,7 @@ int pmon_holder_ready(struct pmon_holder *holder);
 int pmon_holder_promote(struct pmon_region *region, struct pmon_holder *holder);
 int pmon_holder_failover(struct pmon_region *region);
 bool pmon_holder_suspect(struct pmon_region *region, struct lite_peer *peer);
+void pmon_holders_leave(struct pmon_region *region);
 void pmon_holders_end(struct pmon_region *region);
 
 /* ---- repair.c ------------------------------------------------------------------ */
@@ -715,6 +716,7 @@ int pmon_stream_call(struct pmon_region *region,
 		     const struct pmon_message *message);
 int pmon_stream_sync(struct pmon_region *region);
 int pmon_stream_sync_killable(struct pmon_region *region);
+void pmon_stream_leave(struct pmon_region *region);
 void pmon_stream_exit(struct pmon_region *region);
 
 /* ---- grant.c ------------------------------------------------------------------ */

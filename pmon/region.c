@@ -236,6 +236,9 @@ void pmon_regions_free(struct pmon_space *space)
 	struct pmon_region *region;
 	unsigned long number;
 
+	/* All at once: the process may have many, and its frames are wanted. */
+	xa_for_each(&space->regions, number, region)
+		pmon_stream_leave(region);
 	xa_for_each(&space->regions, number, region) {
 		pmon_stream_exit(region);
 		region_free(region);

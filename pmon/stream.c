@@ -540,12 +540,18 @@ int pmon_stream_sync_killable(struct pmon_region *region)
 	return ret;
 }
 
-/* pmon_stream_exit - the region is gone; its holders free its pages.
+/* pmon_stream_leave - the region is gone; its holders are told to free its pages.
  * Context: process; no other user of the region is left.
  */
-void pmon_stream_exit(struct pmon_region *region)
+void pmon_stream_leave(struct pmon_region *region)
 {
 	pmon_clone_end(region);
+	pmon_holders_leave(region);
+}
+
+/* pmon_stream_exit - after that: wait until they have, and free what there is */
+void pmon_stream_exit(struct pmon_region *region)
+{
 	pmon_holders_end(region);
 	kfree(region->message);
 	kfree(region->spares);

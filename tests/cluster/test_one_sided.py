@@ -145,7 +145,9 @@ def test_spare_frames_and_what_else_changes(cluster, host):
         result = job.wait(900)
         assert result.status == 0, result
     pmon, mmon = since(cluster, before)
-    assert mmon["adopt_pages"] > 100 and mmon["refused"] == 0 and pmon["sigbus"] == 0
+    assert mmon["adopt_pages"] > 100 and pmon["sigbus"] == 0
+    # The pool is small: that it is full for a moment is in order, nothing else is.
+    assert mmon["refused"] == mmon["refused_no_frames"]
     assert pmon["checksum_errors"] == 0
 
 
