@@ -12,6 +12,8 @@ from rig import REPO, RXE_LINK_CUT, Cluster
 PATTERN = os.path.join(REPO, "build/programs/pattern")
 SHADOW = os.path.join(REPO, "build/programs/shadow")
 FAILOVER_MS = 2000
+# tests/faults does the like in make test.
+LONG_ONLY = pytest.mark.skipif(not os.environ.get("SK_LONG"), reason="make test-long")
 
 
 @pytest.fixture(scope="module", name="cluster")
@@ -109,6 +111,7 @@ def test_primary_is_killed(cluster):
     nothing_left(cluster)
 
 
+@LONG_ONLY
 def test_secondary_is_killed(cluster):
     """Nobody notices but who looks; the region gets another one."""
     processor = cluster.processors[0]
@@ -124,7 +127,7 @@ def test_secondary_is_killed(cluster):
     nothing_left(cluster)
 
 
-@pytest.mark.parametrize("replicas", [0, 1])
+@pytest.mark.parametrize("replicas", [pytest.param(0, marks=LONG_ONLY), 1])
 def test_drain(cluster, replicas):
     """All that a host holds leaves it under load; then its module unloads."""
     processor = cluster.processors[0]
@@ -177,6 +180,7 @@ def test_forking_process_survives(cluster, small_regions, seed):
     nothing_left(cluster)
 
 
+@LONG_ONLY
 def test_both_are_killed(cluster):
     """SIGBUS with words; an unmanaged program goes on, and nothing stays behind."""
     processor = cluster.processors[0]

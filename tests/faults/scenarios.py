@@ -9,14 +9,11 @@ A name here is what --scenario takes, with "-" for "_".
 """
 
 import contextlib
-import os
-import subprocess
 import time
 from typing import Callable, NamedTuple
 
 import faults
 from judge import Words, counters, frames_used, wait_joined, wait_until
-from rig import REPO
 from workload import Bad, Workload
 
 # Clusters. Where nobody has a copy, a host that is only slow must not be taken for a
@@ -41,7 +38,7 @@ SCENARIOS = {}
 
 
 class Scenario(NamedTuple):
-    """FUNCTION, the SHAPE of its cluster, and NEEDS: (verb of vnode, word of its help).
+    """FUNCTION and the SHAPE of its cluster.
 
     SHORT: it is one of those that CI runs, which have four minutes.
     """
@@ -49,7 +46,6 @@ class Scenario(NamedTuple):
     name: str
     function: Callable
     shape: str
-    needs: tuple
     short: bool
 
     @property
@@ -57,21 +53,12 @@ class Scenario(NamedTuple):
         """What it is about."""
         return self.function.__doc__.splitlines()[0]
 
-    def missing(self):
-        """Why it cannot run, in words; None if it can."""
-        if not self.needs:
-            return None
-        verb, word = self.needs
-        answer = subprocess.run([os.path.join(REPO, "userland/vnode"), verb, "--help"],
-                                text=True, capture_output=True, check=False)
-        return None if word in answer.stdout else f"vnode {verb} does not know {word}"
 
-
-def scenario(shape="pair", needs=(), short=True):
+def scenario(shape="pair", short=True):
     """Enters a function."""
     def enter(function):
         name = function.__name__.replace("_", "-")
-        SCENARIOS[name] = Scenario(name, function, shape, needs, short)
+        SCENARIOS[name] = Scenario(name, function, shape, short)
         return function
     return enter
 
@@ -117,7 +104,7 @@ def freeze(cluster, chance):
                  seconds=chance.uniform(0.2, SHORT))
 
 
-@scenario()
+@scenario(short=False)
 def cut(cluster, chance):
     """The link of a host is cut, both ways."""
     return under(cluster, chance, faults.cut(chance.choice(cluster.hosts)),
@@ -148,7 +135,7 @@ def slow_host(cluster, chance):
                  seconds=chance.uniform(1, 5), meanwhile=10)
 
 
-@scenario()
+@scenario(short=False)
 def manager_restart(cluster, chance):
     """The manager's table is lost. Nobody who has memory notices."""
     figures = under(cluster, chance, faults.no_manager(cluster.manager),
@@ -191,7 +178,7 @@ def exhaustion(cluster, chance):
         return told(work.finish(), first)
 
 
-@scenario()
+@scenario(short=False)
 def kill(cluster, chance):
     """A memory host's power is cut: SIGBUS with words, and nobody else is harmed."""
     memory = cluster.memory_hosts[0]
@@ -245,7 +232,7 @@ def bystander(cluster, chance):
 # ---- somebody has a copy
 
 
-REPLICAS = {"shape": "replicated", "needs": ("run", "--replicas")}
+REPLICAS = {"shape": "replicated"}
 
 
 def primary(cluster):
@@ -289,7 +276,7 @@ def survived(cluster, chance, victims):
         return told(work.finish(), *what)
 
 
-@scenario(**REPLICAS)
+@scenario(**REPLICAS, short=False)
 def primary_killed(cluster, chance):
     """The host that serves dies: the copy serves."""
     return survived(cluster, chance, [primary])
@@ -342,7 +329,7 @@ def apart(cluster, chance, fault, seconds):
         return told(work.finish(), first, context.words, f"{seconds:.1f} s")
 
 
-@scenario(shape="replicated", needs=("host", "drain"))
+@scenario(**REPLICAS)
 def drain(cluster, chance):
     """A host is emptied while a program writes to it, its module goes and comes back."""
     processor = cluster.processors[0]
