@@ -190,10 +190,14 @@ static void *what_remains(const struct pmon_line *line)
 	return line->remote ? pmon_line_entry(line, PMON_ENTRY_STORED) : NULL;
 }
 
-/* Neighbours, and they mostly are, without a walk from the root for each. */
+/*
+ * Neighbours, and they mostly are, without a walk from the root for each. A state that
+ * has not been walked yet, as when the first line was skipped, has no next: xas_next()
+ * would stay where it is.
+ */
 static void entry_of(struct xa_state *xas, pgoff_t index)
 {
-	if (index == xas->xa_index + 1)
+	if (xas_valid(xas) && index == xas->xa_index + 1)
 		xas_next(xas);
 	else
 		xas_set(xas, index);

@@ -17,6 +17,7 @@
  */
 #include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/sched/signal.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -456,8 +457,9 @@ vm_fault_t pmon_fault(struct vm_fault *vmf)
 			ret = fault_sigbus(vmf, space, "its page was stored there");
 		else
 			ret = fault_sigbus(vmf, space, "the mapped file cannot be read");
-	} while (ret == FAULT_AGAIN);
-	return ret;
+	} while (ret == FAULT_AGAIN && !fatal_signal_pending(current));
+	/* Killed: the fault need not succeed. */
+	return ret == FAULT_AGAIN ? VM_FAULT_SIGBUS : ret;
 }
 
 /*

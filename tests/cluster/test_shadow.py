@@ -16,6 +16,7 @@ SEEDS = range(1, 21 if LONG else 2 if os.environ.get("SK_KERNEL") else 3)
 KINDS = {
     "alone": ["--ops", 3000, "--forks", 0],
     "forking": ["--ops", 1500, "--forks", 8],
+    "trails": ["--ops", 60, "--forks", 0, "--trails", 400],
     "threads": ["--ops", 4000, "--forks", 3, "--threads", 3],
 }
 

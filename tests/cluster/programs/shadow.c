@@ -3,6 +3,7 @@
  * shadow - a process that does what it likes to its memory, against a shadow of it
  *
  *   shadow [--seed N] [--ops N] [--pages N] [--threads T] [--forks PERMILLE]
+ *          [--trails PERMILLE]
  *
  * Each thread has a window of N pages, and the first thread the heap as well. It
  * writes, by stores and by system calls, drops, unmaps, moves, protects and maps
@@ -32,9 +33,9 @@
 #define HEAP_PAGES	512UL
 
 static struct {
-	unsigned long ops, pages, threads, forks;
+	unsigned long ops, pages, threads, forks, trails;
 	uint64_t seed;
-} opt = { .ops = 20000, .pages = 1024, .threads = 1, .forks = 2, .seed = 1 };
+} opt = { .ops = 20000, .pages = 1024, .threads = 1, .forks = 2, .trails = 5, .seed = 1 };
 
 struct window {
 	uint64_t random;
@@ -297,6 +298,28 @@ static void op_protect(struct window *w)
 		die("mprotect");
 }
 
+/*
+ * Stores page after page and drops some of them behind: what is being evicted is
+ * discarded meanwhile, any one of neighbours.
+ */
+static void op_trail(struct window *w)
+{
+	unsigned long nr = 1 + below(w, opt.pages), i;
+	struct span s = { .nr = 1 };
+
+	for (i = 0; i < nr; i++) {
+		w->at[i * PAGE] = w->shadow[i * PAGE] = next_random(&w->random);
+		if (below(w, 4))
+			continue;
+		s.page = below(w, i + 1);
+		s.at = w->at + s.page * PAGE;
+		s.shadow = w->shadow + s.page * PAGE;
+		if (madvise(s.at, PAGE, MADV_DONTNEED))
+			die("MADV_DONTNEED");
+		pristine(w, &s);
+	}
+}
+
 /* To another place of the window; zeros come where it was. */
 static void op_move(struct window *w)
 {
@@ -469,6 +492,11 @@ static void run(struct window *w, unsigned long nr)
 			op_fork(w);
 			continue;
 		}
+		if (below(w, 1000) < opt.trails) {
+			op_trail(w);
+			w->last = "a trail";
+			continue;
+		}
 		pick = below(w, sum);
 		for (i = 0; pick >= ops[i].weight; i++)
 			pick -= ops[i].weight;
@@ -535,6 +563,7 @@ static void options(int argc, char **argv)
 		{ "pages", required_argument, NULL, 'p' },
 		{ "threads", required_argument, NULL, 't' },
 		{ "forks", required_argument, NULL, 'f' },
+		{ "trails", required_argument, NULL, 'T' },
 		{ }
 	};
 	int c;
@@ -555,6 +584,9 @@ static void options(int argc, char **argv)
 			break;
 		case 'f':
 			opt.forks = number("forks", optarg, 0, 1000);
+			break;
+		case 'T':
+			opt.trails = number("trails", optarg, 0, 1000);
 			break;
 		default:
 			exit(EXIT_TROUBLE);
