@@ -503,8 +503,8 @@ int mmon_replica(struct mmon *m, const struct mmon_owner *owner,
 		 const struct mmon_replica *msg);
 int mmon_promote(struct mmon *m, const struct mmon_owner *owner,
 		 const struct mmon_promote *msg);
-int mmon_feed(struct mmon *m, u32 node, const struct mmon_flush_in *in,
-	      u32 *stored);
+int mmon_feed(struct mmon *m, u32 node, u32 owner,
+	      const struct mmon_flush_in *in, u32 *stored);
 int mmon_append(struct mmon *m, struct mmon_space *space,
 		const struct mmon_flush_in *in, const u8 *which, u32 nr);
 void mmon_rebuild_kick(struct mmon *m, struct mmon_space *space);

@@ -167,12 +167,14 @@ static int feed(struct mmon *m, struct mmon_space *space, u32 node,
  * mmon_feed - pages of the space that a replica is a copy of
  * @m: the monitor
  * @node: who sends them
+ * @owner: for whom, as @node says
  * @in: checked by the caller; without a number
  * @stored: result: how many the replica did not have
  *
  * Return: 0 or negative errno: nothing was changed.
  */
-int mmon_feed(struct mmon *m, u32 node, const struct mmon_flush_in *in, u32 *stored)
+int mmon_feed(struct mmon *m, u32 node, u32 owner,
+	      const struct mmon_flush_in *in, u32 *stored)
 {
 	struct mmon_space *space = mmon_space_get(m, in->asid);
 	int err = -EPERM;
@@ -180,8 +182,8 @@ int mmon_feed(struct mmon *m, u32 node, const struct mmon_flush_in *in, u32 *sto
 	*stored = 0;
 	if (!space)
 		return -ENOENT;
-	/* Set before anybody sees the space, and never changed. */
-	if (space->feeder && space->feeder == node) {
+	/* Both are set before anybody sees the space, and never changed. */
+	if (space->feeder && space->feeder == node && space->node == owner) {
 		mutex_lock(&space->lock);
 		err = feed(m, space, node, in, stored);
 		mutex_unlock(&space->lock);

@@ -145,7 +145,7 @@ static int req_feed(struct mmon *m, const struct lite_request *req)
 	in.seq = 0;
 	if (msg->reserved || decode_pages(&in, req, sizeof(*msg)))
 		return -EBADMSG;
-	err = mmon_feed(m, req->node, &in, &stored);
+	err = mmon_feed(m, req->node, le32_to_cpu(msg->owner), &in, &stored);
 	if (!err)
 		mmon_count(m, MMON_C_FEED_PAGES, stored);
 	return err;

@@ -181,6 +181,7 @@ static void prepare(struct seeding *s, const struct mmon_seed *msg)
 
 	s->msg.head = (struct mmon_feed){
 		.asid = msg->target,
+		.owner = cpu_to_le32(s->req->node),
 		.nr = cpu_to_le32(nr),
 		.checksum = msg->checksum,
 	};

@@ -384,7 +384,6 @@ static int fork_holders(struct pmon_region *from, struct pmon_region *to)
 	primary = pmon_holder_make(to, lite_peer_node(from->primary->peer));
 	if (IS_ERR(primary))
 		return PTR_ERR(primary);
-	to->epoch = from->epoch;
 	/* Pairs with pmon_region_primary(). */
 	smp_store_release(&to->primary, primary);
 	for (i = 0; i < PMON_SECONDARIES; i++) {

@@ -150,7 +150,6 @@ struct pmon_holder {
  * @holders: all that ever held it (holder.c); stream_lock
  * @primary: the home; NULL: not chosen yet. Written under stream_lock.
  * @secondary: who has a copy; stream_lock
- * @epoch: of the manager's placement
  * @seed_at: address from which on a new secondary has yet to be seeded; stream_lock
  * @suspect: a transfer from the primary failed: before it is asked again it is replaced
  * @repair: work that brings in new holders (repair.c)
@@ -169,7 +168,6 @@ struct pmon_region {
 	struct list_head holders;
 	struct pmon_holder *primary;
 	struct pmon_holder *secondary[PMON_SECONDARIES];
-	u64 epoch;
 	u64 seed_at;
 	bool suspect;
 	struct delayed_work repair;

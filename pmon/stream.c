@@ -44,7 +44,6 @@ static int place(struct pmon_region *region, struct lite_placement *placement)
 	if (!lite_place(region->asid, copies, NULL, 0, placement))
 		return 0;
 	placement->nr = 1;
-	placement->epoch = 0;
 	placement->node[0] = pmon_hosts_choose();
 	return placement->node[0] ? 0 : -EHOSTDOWN;
 }
@@ -84,7 +83,6 @@ int pmon_stream_home(struct pmon_region *region)
 		return PTR_ERR(primary);
 	/* Pairs with pmon_region_primary(). */
 	smp_store_release(&region->primary, primary);
-	region->epoch = placement.epoch;
 	for (i = 1; i < placement.nr && i <= PMON_SECONDARIES; i++)
 		begin_secondary(region, placement.node[i]);
 	if (pmon_holders_in_step(region) < region->space->budget->replicas)

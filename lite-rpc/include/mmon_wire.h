@@ -340,14 +340,20 @@ struct mmon_seeded {
 
 static_assert(sizeof(struct mmon_seeded) == 16);
 
-/** struct mmon_feed - pages of the address space that a replica is a copy of.
+/**
+ * struct mmon_feed - pages of the address space that a replica is a copy of
+ * @asid: of the replica
+ * @owner: the processor host that asked for it by MMON_OP_SEED: none but the replica's
+ *	may
+ *
  * From one memory host to another, not numbered. Pages that the replica has are
  * left alone: its owner stored them later. The others are stored as by a flush,
- * all or nothing, but whatever their vma permits.
+ * all or nothing, but whatever their vma permits. The replica may have been promoted.
  */
 struct mmon_feed {
 	__le64 asid;
-	__le64 reserved;
+	__le32 owner;
+	__le32 reserved;
 	__le32 nr;		/* 1..MMON_FLUSH_MAX, == payload pages */
 	__le32 checksum;	/* enum mmon_checksum: of all pages */
 };

@@ -730,7 +730,7 @@ int do_feed(struct mmon *m, u32 node, u64 asid, u32 nr, const u64 *addr,
 	struct {
 		struct mmon_feed head;
 		struct mmon_flush_page page[MMON_FLUSH_MAX];
-	} msg = { { asid, 0, nr, 0 }, { { 0, 0, 0 } } };
+	} msg = { { asid, owner, 0, nr, 0 }, { { 0, 0, 0 } } };
 	u8 *payload = aligned_alloc(4096, nr * MMON_PAGE_SIZE);
 	int err;
 

@@ -357,6 +357,8 @@ static void feeding_is_for_the_feeder(void **state)
 
 	(void)state;
 	assert_int_equal(do_feed(&m, NODE_A, R, 1, addr, NODE_A, 99), -EPERM);
+	/* The feeder was asked to by another host than the replica's. */
+	assert_int_equal(do_feed(&m, HOST, R, 1, addr, NODE_B, 99), -EPERM);
 	assert_int_equal(do_feed(&m, HOST, N, 1, addr, NODE_A, 99), -ENOENT);
 	assert_int_equal(do_feed(&m, HOST, R, 2, addr, NODE_A, 99), -EFAULT);
 	expect_stamp(R, 3, 0);
