@@ -148,6 +148,26 @@ unsigned int pmon_holders_in_step(struct pmon_region *region)
 }
 
 /*
+ * pmon_holders_list - who holds the region, the primary first
+ * @node: room for PMON_SECONDARIES + 1
+ *
+ * Context: any; the region has a primary. Return: how many.
+ */
+unsigned int pmon_holders_list(struct pmon_region *region, u32 *node)
+{
+	struct pmon_holder *holder;
+	unsigned int i, n = 0;
+
+	node[n++] = lite_peer_node(pmon_region_primary(region)->peer);
+	for (i = 0; i < PMON_SECONDARIES; i++) {
+		holder = READ_ONCE(region->secondary[i]);
+		if (holder)
+			node[n++] = lite_peer_node(holder->peer);
+	}
+	return n;
+}
+
+/*
  * pmon_region_timeout - how long the primary may take to answer, in ms
  * 0: until its host is given up: there is nobody else to ask. Context: any.
  */

@@ -94,7 +94,7 @@ struct pmon_threads;
 	X(prefetch_late) X(prefetch_requests) X(prefetch_skips)		\
 	X(near_issued) X(near_used) X(mapped_around)			\
 	X(tags_dropped) X(locked_skips) X(poisoned)			\
-	X(replica_pages) X(failovers) X(repairs) X(seeded_pages)
+	X(replica_pages) X(failovers) X(repairs) X(seeded_pages) X(rebalanced)
 
 enum pmon_counter {
 #define X(name) PMON_CTR_##name,

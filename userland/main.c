@@ -29,7 +29,8 @@ static const struct verb {
 	{ "host", vn_host, "list [--json] | drain ADDRESS [--off] [--wait]",
 	  "show memory hosts; let no new memory be placed on one" },
 	{ "set", vn_set, "policy lru|sieve|fifo | prefetch on|off |\n"
-	  "            placement most-free|least-load|round-robin | manager ADDRESS",
+	  "            placement most-free|least-load|round-robin |\n"
+	  "            rebalance on|off | manager ADDRESS",
 	  "choose how lines are replaced, memory hosts chosen; who the manager is" },
 };
 

@@ -103,6 +103,12 @@ static int add_counter(struct vn_module *module, const struct nlattr *nest)
 	return 0;
 }
 
+static void get_on_off(const struct nlattr *attr, char *text)
+{
+	if (mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
+		strcpy(text, mnl_attr_get_u8(attr) ? "on" : "off");
+}
+
 int vn_model_add_counters(struct vn_model *model, int module,
 			  const struct nlmsghdr *nlh)
 {
@@ -124,9 +130,10 @@ int vn_model_add_counters(struct vn_model *model, int module,
 			get_u32(attr, &m->manager);
 			break;
 		case SK_ATTR_PREFETCH:
-			if (mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
-				strcpy(m->prefetch, mnl_attr_get_u8(attr) ?
-						    "on" : "off");
+			get_on_off(attr, m->prefetch);
+			break;
+		case SK_ATTR_REBALANCE:
+			get_on_off(attr, m->rebalance);
 			break;
 		}
 	}

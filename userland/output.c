@@ -258,6 +258,8 @@ static void print_modules(FILE *out, const struct vn_model *model,
 			fprintf(out, "  %s %s\n%10s",
 				i == VN_GMM ? "placement" : "policy", m->policy,
 				"");
+		if (*m->rebalance)
+			fprintf(out, "  rebalance %s\n%10s", m->rebalance, "");
 		if (*m->prefetch)
 			print_prefetch(out, m);
 		print_counters(out, m, style->width);
@@ -391,6 +393,8 @@ static void add_settings_json(json_t *root, const struct vn_model *model)
 	m = &model->modules[VN_GMM];
 	if (m->loaded && *m->policy)
 		json_object_set_new(root, "placement", json_string(m->policy));
+	if (m->loaded && *m->rebalance)
+		json_object_set_new(root, "rebalance", json_string(m->rebalance));
 	m = &model->modules[VN_LITE_RPC];
 	if (m->loaded && m->manager)
 		json_object_set_new(root, "manager", node_json(m->manager));

@@ -102,6 +102,7 @@ struct vn_module {
 	char policy[VN_TEXT_MAX];	/* gmm: of placement */
 	uint32_t manager;		/* lite_rpc; 0: none */
 	char prefetch[VN_TEXT_MAX];	/* "on", "off"; empty: not told */
+	char rebalance[VN_TEXT_MAX];	/* likewise; gmm */
 	struct vn_counter *counters;
 	size_t nr_counters;
 };

@@ -267,6 +267,7 @@ static void test_hosts(void **state)
 
 	nlh = message();
 	mnl_attr_put_strz(nlh, SK_ATTR_POLICY, "least-load");
+	mnl_attr_put_u8(nlh, SK_ATTR_REBALANCE, 0);
 	assert_int_equal(vn_model_add_counters(&m, VN_GMM, nlh), 0);
 	nlh = message();
 	mnl_attr_put_u32(nlh, SK_ATTR_MANAGER, 0x0a000001);
@@ -276,13 +277,15 @@ static void test_hosts(void **state)
 	vn_print_status(f, &m, &style);
 	fclose(f);
 	assert_non_null(strstr(text, "lite_rpc    manager 10.0.0.1\n"));
-	assert_non_null(strstr(text, "gmm         placement least-load\n"));
+	assert_non_null(strstr(text, "gmm         placement least-load\n"
+				    "            rebalance off\n"));
 	assert_non_null(strstr(text, "       0  draining\n"));
 	free(text);
 	f = open_memstream(&text, &len);
 	assert_int_equal(vn_print_status_json(f, &m), 0);
 	fclose(f);
 	assert_non_null(strstr(text, "\"placement\": \"least-load\""));
+	assert_non_null(strstr(text, "\"rebalance\": \"off\""));
 	assert_non_null(strstr(text, "\"manager\": \"10.0.0.1\""));
 	free(text);
 	vn_model_free(&m);

@@ -28,7 +28,8 @@
  *	together; without it the limit is the whole pool. SK_ATTR_REPLICAS
  *	(optional, 0 to 2) is how many secondary copies its memory is to have.
  * @SK_CMD_SET: do; CAP_SYS_ADMIN. pmon: SK_ATTR_POLICY, SK_ATTR_PREFETCH, one or
- *	both. gmm: SK_ATTR_POLICY, of placement. lite_rpc: SK_ATTR_MANAGER.
+ *	both. gmm: SK_ATTR_POLICY, of placement, SK_ATTR_REBALANCE, one or both.
+ *	lite_rpc: SK_ATTR_MANAGER.
  * @SK_CMD_DRAIN: do; lite_rpc, CAP_SYS_ADMIN: asks the manager to place nothing
  *	on the memory host SK_ATTR_NODE any more, or again: SK_ATTR_DRAINING.
  */
@@ -76,6 +77,7 @@ enum sk_attr {
 	SK_ATTR_LOAD,		/* u32, requests per second */
 	SK_ATTR_LOG_CAPACITY,	/* u64, bytes for records of replicas */
 	SK_ATTR_LOG_FREE,	/* u64, bytes */
+	SK_ATTR_REBALANCE,	/* u8: 0 off, 1 on; with the counters of gmm, and to set */
 	__SK_ATTR_MAX,
 };
 
