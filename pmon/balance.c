@@ -63,8 +63,10 @@ void pmon_move_end(struct pmon_region *region, bool moved)
 
 	if (!node)
 		return;
-	if (moved)
+	if (moved) {
 		pmon_count(rebalanced);
+		pmon_event("rebalanced", region, node);
+	}
 	trace_pmon_holder(region, node, moved ? "rebalanced" : "stays");
 	/* Pairs with balance(): there may be another one. */
 	smp_store_release(&under_way, false);

@@ -216,6 +216,7 @@ void pmon_holder_fail(struct pmon_region *region, struct pmon_holder *holder,
 		region->asid, err);
 	trace_pmon_holder(region, lite_peer_node(holder->peer), "dropped");
 	pmon_holder_drop(region, holder);
+	pmon_event_copies(region, lite_peer_node(holder->peer));
 	pmon_repair_soon(region);
 }
 
@@ -303,7 +304,7 @@ int pmon_holder_promote(struct pmon_region *region, struct pmon_holder *holder)
  */
 int pmon_holder_failover(struct pmon_region *region)
 {
-	struct pmon_holder *holder;
+	struct pmon_holder *holder, *former = region->primary;
 	unsigned int i;
 	int ret;
 
@@ -315,6 +316,10 @@ int pmon_holder_failover(struct pmon_region *region)
 		ret = pmon_holder_promote(region, holder);
 		if (!ret) {
 			pmon_count(failovers);
+			pmon_event("failover", region,
+				   lite_peer_node(holder->peer));
+			pmon_event_copies(region,
+					  lite_peer_node(former->peer));
 			return 0;
 		}
 		pmon_holder_fail(region, holder, ret);

@@ -112,8 +112,10 @@ out_wq:
  */
 static void __exit pmon_exit(void)
 {
-	pmon_netlink_exit();
+	/* Whoever may tell of events ends before there is nobody to tell. */
 	pmon_balance_exit();
+	pmon_hosts_look_end();
+	pmon_netlink_exit();
 	pmon_hosts_exit();
 	pmon_intercept_exit();
 	pmon_tag_exit();

@@ -339,6 +339,7 @@ void pmon_region_lose(struct pmon_region *region)
 	if (xchg(&region->lost, true))
 		return;
 	pmon_count(spaces_lost);
+	pmon_event("lost", region, home ? lite_peer_node(home) : 0);
 	if (home) {
 		__be32 addr = cpu_to_be32(lite_peer_node(home));
 

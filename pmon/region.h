@@ -153,6 +153,7 @@ struct pmon_holder {
  * @epoch: of the manager's placement
  * @seed_at: address from which on a new secondary has yet to be seeded; stream_lock
  * @suspect: a transfer from the primary failed: before it is asked again it is replaced
+ * @degraded: as last told (events.c); stream_lock
  * @move_from, @move_to: the primary that it is to leave for that host (balance.c); 0: none
  * @repair: work that brings in new holders (repair.c)
  * @grants: chunk of frames at the home -> how to reach it (grant.c)
@@ -173,6 +174,7 @@ struct pmon_region {
 	u64 epoch;
 	u64 seed_at;
 	bool suspect;
+	bool degraded;
 	struct pmon_holder *move_from;
 	u32 move_to;
 	struct delayed_work repair;
@@ -251,6 +253,11 @@ void pmon_holders_end(struct pmon_region *region);
 void pmon_repair_begin(struct pmon_region *region);
 void pmon_repair_soon(struct pmon_region *region);
 void pmon_repair_end(struct pmon_region *region);
+
+/* ---- events.c ------------------------------------------------------------------ */
+
+void pmon_event(const char *what, struct pmon_region *region, u32 node);
+void pmon_event_copies(struct pmon_region *region, u32 node);
 
 /* ---- balance.c ----------------------------------------------------------------- */
 

@@ -117,6 +117,7 @@ static int seed_step(struct pmon_region *region, struct pmon_holder *holder)
 	if (region->seed_at < MMON_ADDR_MAX)
 		return 0;
 	WRITE_ONCE(holder->in_step, true);
+	pmon_event_copies(region, lite_peer_node(holder->peer));
 	return 1;
 }
 
@@ -258,6 +259,7 @@ static int look(struct pmon_region *region, bool alone, u32 *node,
 	if (!ret)
 		ret = count_heirs(region) < wanted + !primary_stays(region);
 	*nr = pmon_holders_list(region, node);
+	pmon_event_copies(region, 0);
 	stream_end(region);
 	return ret;
 }

@@ -268,6 +268,44 @@ int vn_model_add_space(struct vn_model *model, int module,
 	return 0;
 }
 
+static void get_event_attr(struct vn_event *event, const struct nlattr *attr)
+{
+	switch (mnl_attr_get_type(attr)) {
+	case SK_ATTR_EVENT:
+		get_text(attr, event->what);
+		break;
+	case SK_ATTR_TIME_MS:
+		get_u64(attr, &event->time_ms);
+		break;
+	case SK_ATTR_ASID:
+		get_u64(attr, &event->asid);
+		break;
+	case SK_ATTR_NODE:
+		get_u32(attr, &event->node);
+		break;
+	case SK_ATTR_PID:
+		get_u32(attr, &event->pid);
+		break;
+	case SK_ATTR_NAME:
+		get_text(attr, event->name);
+		break;
+	}
+}
+
+bool vn_event_parse(struct vn_event *event, const struct nlmsghdr *nlh)
+{
+	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr;
+
+	memset(event, 0, sizeof(*event));
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*genl) ||
+	    genl->cmd != SK_CMD_EVENT)
+		return false;
+	mnl_attr_for_each(attr, nlh, sizeof(*genl))
+		get_event_attr(event, attr);
+	return *event->what;
+}
+
 /*
  * Connections are made by the first call, so a host that was never called is
  * neither up nor down, and good. Only what is known to be bad counts as bad.

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -274,6 +275,25 @@ void vn_print_status(FILE *out, const struct vn_model *model,
 	print_modules(out, model, style);
 }
 
+void vn_print_event(FILE *out, const struct vn_event *event)
+{
+	time_t seconds = event->time_ms / 1000;
+	char when[32] = "?", node[24];
+	struct tm tm;
+
+	if (localtime_r(&seconds, &tm))
+		strftime(when, sizeof(when), "%F %T", &tm);
+	fprintf(out, "%s.%03u  %s", when, (unsigned int)(event->time_ms % 1000),
+		event->what);
+	if (event->node)
+		fprintf(out, "  host %s",
+			vn_format_node(node, sizeof(node), event->node));
+	if (event->asid)
+		fprintf(out, "  region %" PRIx64 "  pid %" PRIu32 "  %s",
+			event->asid, event->pid, event->name);
+	fputc('\n', out);
+}
+
 /* ---- JSON ----------------------------------------------------------------- */
 
 /* JSON integers are signed here; a counter that large is broken anyhow. */
@@ -445,4 +465,27 @@ int vn_print_status_json(FILE *out, const struct vn_model *model)
 	if (root)
 		add_settings_json(root, model);
 	return print_json(out, root);
+}
+
+int vn_print_event_json(FILE *out, const struct vn_event *event)
+{
+	json_t *root = json_object();
+	int ret;
+
+	json_object_set_new(root, "schema", json_integer(VN_JSON_SCHEMA));
+	json_object_set_new(root, "event", json_string(event->what));
+	json_object_set_new(root, "time_ms", number(event->time_ms));
+	if (event->node)
+		json_object_set_new(root, "host", node_json(event->node));
+	if (event->asid) {
+		json_object_set_new(root, "region",
+				    json_sprintf("%016" PRIx64, event->asid));
+		json_object_set_new(root, "pid", number(event->pid));
+		json_object_set_new(root, "comm", json_string(event->name));
+	}
+	/* One line, so that who reads it knows where it ends. */
+	ret = json_dumpf(root, out, JSON_COMPACT);
+	json_decref(root);
+	fputc('\n', out);
+	return ret ? -EIO : 0;
 }

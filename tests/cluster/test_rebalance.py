@@ -87,19 +87,24 @@ def test_regions_move_to_a_host_that_joins(cluster, replicas):
     time.sleep(3 * SLOW)
     assert pmon(cluster)["rebalanced"] == before and not even(used(cluster))
 
+    listener = processor.spawn(["vnode", "events", "--json"])
     processor.run(["vnode", "set", "rebalance", "on"])
     started = time.monotonic()
-    wait_for("even hosts", lambda: process.poll() is not None or even(used(cluster)))
+    wait_for("even hosts", lambda: process.poll() is not None or
+             pmon(cluster)["rebalanced"] >= before + 2 and even(used(cluster)))
     print(f"even after {time.monotonic() - started:.1f} s: {used(cluster)}")
     assert process.poll() is None, process.output("err")
     moved = pmon(cluster)["rebalanced"] - before
-    assert moved >= 2
     # It may go on for a little, and then rests.
     time.sleep(5 * SLOW)
     at_rest = pmon(cluster)["rebalanced"] - before
     print(f"moved {moved}, then {at_rest}: {used(cluster)}")
     assert at_rest <= moved + 2 and even(used(cluster))
     assert pmon(cluster)["degraded"] == 0
+    assert listener.kill("INT")
+    events = [json.loads(line) for line in listener.output().splitlines()]
+    assert at_rest <= len(events) <= at_rest + 1
+    assert {(each["event"], each["host"]) for each in events} == {("rebalanced", joins.address)}
 
     process.kill("TERM", wait=0)
     result = process.wait(60)
