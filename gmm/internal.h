@@ -7,10 +7,10 @@
  * once every host has reported.
  *
  * It says where address spaces shall be (placement.c), and forgets it: who asked
- * knows, and the hosts report what they hold.
+ * knows, and the hosts report what they hold. Likewise what shall move (balance.c).
  *
- * members.c is the table and placement.c the choice, and nothing else: no locks
- * of their own, no clock; they compile in userspace as well (tests/unit). serve.c
+ * members.c is the table, placement.c and balance.c are the choice, and nothing else: no
+ * locks of their own, no clock; they compile in userspace as well (tests/unit). serve.c
  * owns the lock.
  */
 #ifndef GMM_INTERNAL_H
@@ -23,6 +23,7 @@
 
 #define GMM_LEASE_MS_MIN	500
 #define GMM_LEASE_MS_MAX	60000
+#define GMM_MOVES_MAX		16	/* at the same time, in the whole cluster */
 
 /**
  * struct gmm_member - one host with a valid lease
@@ -62,16 +63,34 @@ enum gmm_policy {
 };
 
 /**
+ * struct gmm_move - an address space that may be on its way
+ * @until_ms: it is not charged any more
+ * @pages: frames that it is charged with
+ * @owner: host that moves it
+ * @from, @to: memory hosts
+ */
+struct gmm_move {
+	u64 until_ms;
+	u64 pages;
+	u32 owner;
+	u32 from;
+	u32 to;
+};
+
+/**
  * struct gmm_members - all of them, in no order
  * @lease_ms: a member that has not reported for so long is gone
  * @start_ms: when this manager started
  * @first_epoch: of this manager's life
  * @epoch: of the last placement
  * @policy: in force
+ * @rebalance: address spaces may be moved
  * @turn: where the last primary and the last replica were placed
+ * @move: what may be on its way
  * @joins, @reports, @expired, @left, @refused: how often, since load
  * @placements, @placed_fewer, @unplaced: answers, those with fewer hosts than
  *	wanted, and those without any
+ * @moves: how many address spaces were allowed to move
  *
  * The caller serialises all access.
  */
@@ -83,7 +102,9 @@ struct gmm_members {
 	u64 first_epoch;
 	u64 epoch;
 	enum gmm_policy policy;
+	bool rebalance;
 	u32 turn[2];
+	struct gmm_move move[GMM_MOVES_MAX];
 	u64 joins;
 	u64 reports;
 	u64 expired;
@@ -92,9 +113,10 @@ struct gmm_members {
 	u64 placements;
 	u64 placed_fewer;
 	u64 unplaced;
+	u64 moves;
 };
 
-#define GMM_COUNTERS	10
+#define GMM_COUNTERS	11
 #define GMM_ANSWER_MAX	(sizeof(struct gmm_hosts) + \
 			 GMM_HOSTS_MAX * sizeof(struct gmm_host))
 
@@ -134,12 +156,20 @@ int gmm_place(struct gmm_members *members, const struct lite_request *req,
 int gmm_policy_find(const char *name);
 const char *gmm_policy_name(enum gmm_policy policy);
 
+/* balance.c */
+void gmm_balance_mark(const struct gmm_members *members, u64 now_ms,
+		      struct gmm_hosts *hosts);
+int gmm_balance(struct gmm_members *members, const struct lite_request *req,
+		u64 now_ms, struct gmm_balanced *balanced);
+
 /* serve.c */
-int gmm_serve_start(u32 lease_ms, enum gmm_policy policy);
+int gmm_serve_start(u32 lease_ms, enum gmm_policy policy, bool rebalance);
 void gmm_serve_stop(void);
 int gmm_serve_counters(struct lite_counter *table);
 int gmm_serve_set_policy(const char *name);
 const char *gmm_serve_policy(void);
+void gmm_serve_set_rebalance(bool on);
+bool gmm_serve_rebalance(void);
 
 /* netlink.c */
 int gmm_netlink_start(void);

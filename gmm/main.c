@@ -14,6 +14,10 @@ static char *placement = "most-free";
 module_param(placement, charp, 0444);
 MODULE_PARM_DESC(placement, "How memory hosts are chosen: most-free, least-load or round-robin; vnode set placement changes it");
 
+static bool rebalance = true;
+module_param(rebalance, bool, 0444);
+MODULE_PARM_DESC(rebalance, "Address spaces move to memory hosts that hold less than their share (default on); vnode set rebalance changes it");
+
 static int __init gmm_start(void)
 {
 	int err, policy = gmm_policy_find(placement);
@@ -31,7 +35,7 @@ static int __init gmm_start(void)
 	err = gmm_netlink_start();
 	if (err)
 		return err;
-	err = gmm_serve_start(lease_ms, policy);
+	err = gmm_serve_start(lease_ms, policy, rebalance);
 	if (err)
 		gmm_netlink_stop();
 	return err;

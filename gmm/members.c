@@ -61,7 +61,7 @@ static bool report_valid(const struct lite_request *req)
 	return le64_to_cpu(report->free) <= le64_to_cpu(report->capacity) &&
 	       le64_to_cpu(report->log_free) <=
 	       le64_to_cpu(report->log_capacity) &&
-	       !(le32_to_cpu(report->flags) & ~GMM_HOST_FLAGS) &&
+	       !(le32_to_cpu(report->flags) & ~GMM_REPORT_FLAGS) &&
 	       !(le32_to_cpu(report->services) & ~SERVICES_VALID);
 }
 
@@ -344,6 +344,7 @@ u32 gmm_members_list(const struct gmm_members *members, u64 now_ms,
 	hosts->epoch = cpu_to_le64(members->first_epoch);
 	for (i = 0; i < members->nr; i++)
 		put_host(&members->member[i], now_ms, &hosts->host[i]);
+	gmm_balance_mark(members, now_ms, hosts);
 	return sizeof(*hosts) + members->nr * sizeof(hosts->host[0]);
 }
 
@@ -377,6 +378,7 @@ int gmm_counters_read(const struct gmm_members *members,
 		{ "placements", members->placements },
 		{ "placed_fewer", members->placed_fewer },
 		{ "unplaced", members->unplaced },
+		{ "moves", members->moves },
 	};
 
 	memcpy(table, all, sizeof(all));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Generic netlink family "gmm": counters, and the policy of placement.
+ * Generic netlink family "gmm": counters, the policy of placement, and whether to rebalance.
  */
 #include <linux/capability.h>
 #include <linux/module.h>
@@ -16,6 +16,7 @@ static const struct nla_policy no_attributes[SK_ATTR_MAX + 1];
 
 static const struct nla_policy set_attributes[SK_ATTR_MAX + 1] = {
 	[SK_ATTR_POLICY] = { .type = NLA_NUL_STRING, .len = 15 },
+	[SK_ATTR_REBALANCE] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
 static int get_counters(struct sk_buff *skb, struct genl_info *info)
@@ -32,6 +33,8 @@ static int get_counters(struct sk_buff *skb, struct genl_info *info)
 		err = lite_nl_put_counters(msg, table, gmm_serve_counters(table));
 	if (!err)
 		err = nla_put_string(msg, SK_ATTR_POLICY, gmm_serve_policy());
+	if (!err)
+		err = nla_put_u8(msg, SK_ATTR_REBALANCE, gmm_serve_rebalance());
 	if (err) {
 		NL_SET_ERR_MSG(info->extack, "the counters do not fit a message");
 		nlmsg_free(msg);
@@ -43,21 +46,24 @@ static int get_counters(struct sk_buff *skb, struct genl_info *info)
 
 static int change_settings(struct sk_buff *skb, struct genl_info *info)
 {
+	struct nlattr *rebalance = info->attrs[SK_ATTR_REBALANCE];
 	struct nlattr *name = info->attrs[SK_ATTR_POLICY];
 
 	if (!netlink_capable(skb, CAP_SYS_ADMIN)) {
 		NL_SET_ERR_MSG(info->extack, "settings need CAP_SYS_ADMIN");
 		return -EPERM;
 	}
-	if (!name) {
+	if (!name && !rebalance) {
 		NL_SET_ERR_MSG(info->extack, "nothing to set");
 		return -EINVAL;
 	}
-	if (gmm_serve_set_policy(nla_data(name))) {
+	if (name && gmm_serve_set_policy(nla_data(name))) {
 		NL_SET_ERR_MSG_ATTR(info->extack, name,
 				    "unknown placement: there are most-free, least-load and round-robin");
 		return -EINVAL;
 	}
+	if (rebalance)
+		gmm_serve_set_rebalance(nla_get_u8(rebalance));
 	return 0;
 }
 

@@ -151,6 +151,21 @@ static void place(struct lite_request *req)
 	lite_reply(req, err, err ? NULL : &placed, err ? 0 : sizeof(placed));
 }
 
+static void balance(struct lite_request *req)
+{
+	struct gmm_balanced balanced;
+	int err;
+
+	mutex_lock(&lock);
+	err = gmm_balance(&members, req, now_ms(), &balanced);
+	mutex_unlock(&lock);
+	if (err == -EBADMSG)
+		refuse(req, err);
+	else
+		lite_reply(req, err, err ? NULL : &balanced,
+			   err ? 0 : sizeof(balanced));
+}
+
 static void drain(struct lite_request *req)
 {
 	enum gmm_news news;
@@ -190,6 +205,9 @@ static void handle(struct lite_request *req)
 	case GMM_OP_DRAIN:
 		drain(req);
 		break;
+	case GMM_OP_BALANCE:
+		balance(req);
+		break;
 	default:
 		refuse_unknown(req);
 		break;
@@ -219,13 +237,14 @@ static const struct lite_handler handler = {
 };
 
 /** gmm_serve_start - serve other hosts from now on. Return: 0 or errno. */
-int gmm_serve_start(u32 lease_ms, enum gmm_policy policy)
+int gmm_serve_start(u32 lease_ms, enum gmm_policy policy, bool rebalance)
 {
 	int err;
 
 	mutex_lock(&lock);
 	gmm_members_init(&members, lease_ms, now_ms(), ktime_get_real_seconds());
 	members.policy = policy;
+	members.rebalance = rebalance;
 	mutex_unlock(&lock);
 	err = lite_register_handler(&handler);
 	if (err) {
@@ -274,4 +293,18 @@ int gmm_serve_set_policy(const char *name)
 const char *gmm_serve_policy(void)
 {
 	return gmm_policy_name(READ_ONCE(members.policy));
+}
+
+/** gmm_serve_set_rebalance - may address spaces be moved? What moves already goes on. */
+void gmm_serve_set_rebalance(bool on)
+{
+	mutex_lock(&lock);
+	members.rebalance = on;
+	mutex_unlock(&lock);
+	pr_info("address spaces are %smoved to even hosts out\n", on ? "" : "not ");
+}
+
+bool gmm_serve_rebalance(void)
+{
+	return READ_ONCE(members.rebalance);
 }

@@ -113,14 +113,19 @@ static int hosts_check(const struct gmm_hosts *msg, u32 len)
 	return nr;
 }
 
+static u32 member_flags(u16 flags)
+{
+	return (flags & GMM_HOST_DRAINING ? LITE_MEMBER_DRAINING : 0) |
+	       (flags & GMM_HOST_CROWDED ? LITE_MEMBER_CROWDED : 0);
+}
+
 static void member_from_wire(struct lite_member *member,
 			     const struct gmm_host *host)
 {
 	*member = (struct lite_member){
 		.node = le32_to_cpu(host->node),
 		.services = le16_to_cpu(host->services),
-		.flags = le16_to_cpu(host->flags) & GMM_HOST_DRAINING ?
-			 LITE_MEMBER_DRAINING : 0,
+		.flags = member_flags(le16_to_cpu(host->flags)),
 		.incarnation = le64_to_cpu(host->incarnation),
 		.capacity = le32_to_cpu(host->capacity),
 		.free = le32_to_cpu(host->free),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the manager is asked beside its list: hosts for an address space, and to
- * drain one.
+ * What the manager is asked beside its list: hosts for an address space, whether one
+ * may move, and to drain a host.
  *
  * A manager may just be restarted, here or on another host, and then waits until
  * it has heard of the hosts: it is asked again for as long as the caller waits.
@@ -148,6 +148,66 @@ int lite_place_replicas(u64 asid, u32 copies, const u32 *avoid, u32 nr_avoid,
 }
 
 SK_EXPORT(lite_place_replicas);
+
+/* Return: 0, or -EBADMSG: as placed_check(). */
+static int balanced_check(const struct gmm_balanced *balanced, u64 pages,
+			  u32 from, const u32 *avoid, u32 nr_avoid,
+			  struct lite_balance *out)
+{
+	out->node = le32_to_cpu(balanced->node);
+	out->pages = le64_to_cpu(balanced->pages);
+	if (balanced->reserved)
+		return -EBADMSG;
+	if (!out->node)
+		return 0;
+	if (out->node == from || named(avoid, nr_avoid, out->node) ||
+	    out->pages < pages)
+		return -EBADMSG;
+	return 0;
+}
+
+int lite_balance(u64 asid, u64 pages, u32 from, const u32 *avoid, u32 nr_avoid,
+		 struct lite_balance *out)
+{
+	struct gmm_balance req = {
+		.asid = cpu_to_le64(asid),
+		.pages = cpu_to_le64(pages),
+		.from = cpu_to_le32(from),
+		.nr_avoid = cpu_to_le32(nr_avoid),
+	};
+	struct gmm_balanced balanced = {};
+	int ret;
+	u32 i;
+
+	if (!from || nr_avoid > LITE_AVOID_MAX)
+		return -EINVAL;
+	for (i = 0; i < nr_avoid; i++)
+		req.avoid[i] = cpu_to_le32(avoid[i]);
+	ret = ask(GMM_OP_BALANCE, &req, sizeof(req), &balanced,
+		  sizeof(balanced));
+	if (ret < 0)
+		return ret;
+	ret = ret == sizeof(balanced) ?
+	      balanced_check(&balanced, pages, from, avoid, nr_avoid, out) :
+	      -EBADMSG;
+	if (ret)
+		pr_warn_ratelimited("the manager's word on moving address space %#llx makes no sense\n",
+				    asid);
+	return ret;
+}
+
+SK_EXPORT(lite_balance);
+
+void lite_balance_done(void)
+{
+	struct gmm_balance req = {};
+	struct gmm_balanced balanced;
+
+	/* If it cannot be told, it waits for a while. */
+	ask(GMM_OP_BALANCE, &req, sizeof(req), &balanced, sizeof(balanced));
+}
+
+SK_EXPORT(lite_balance_done);
 
 int lite_drain(u32 node, bool on)
 {

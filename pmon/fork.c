@@ -379,7 +379,7 @@ static int fork_entries(struct fork *fork)
 static int fork_holders(struct pmon_region *from, struct pmon_region *to)
 {
 	struct pmon_holder *primary, *holder;
-	unsigned int i;
+	unsigned int i, nr = 0;
 
 	primary = pmon_holder_make(to, lite_peer_node(from->primary->peer));
 	if (IS_ERR(primary))
@@ -395,7 +395,11 @@ static int fork_holders(struct pmon_region *from, struct pmon_region *to)
 			break;
 		holder->in_step = true;
 		pmon_holder_add(to, holder);
+		nr++;
 	}
+	/* One of them was to be the parent's primary: the child's need not be. */
+	if (nr > to->space->budget->replicas)
+		pmon_repair_soon(to);
 	return 0;
 }
 

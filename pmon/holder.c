@@ -148,6 +148,26 @@ unsigned int pmon_holders_in_step(struct pmon_region *region)
 }
 
 /*
+ * pmon_holders_list - who holds the region, the primary first
+ * @node: room for PMON_SECONDARIES + 1
+ *
+ * Context: any; the region has a primary. Return: how many.
+ */
+unsigned int pmon_holders_list(struct pmon_region *region, u32 *node)
+{
+	struct pmon_holder *holder;
+	unsigned int i, n = 0;
+
+	node[n++] = lite_peer_node(pmon_region_primary(region)->peer);
+	for (i = 0; i < PMON_SECONDARIES; i++) {
+		holder = READ_ONCE(region->secondary[i]);
+		if (holder)
+			node[n++] = lite_peer_node(holder->peer);
+	}
+	return n;
+}
+
+/*
  * pmon_region_timeout - how long the primary may take to answer, in ms
  * 0: until its host is given up: there is nobody else to ask. Context: any.
  */
@@ -196,6 +216,7 @@ void pmon_holder_fail(struct pmon_region *region, struct pmon_holder *holder,
 		region->asid, err);
 	trace_pmon_holder(region, lite_peer_node(holder->peer), "dropped");
 	pmon_holder_drop(region, holder);
+	pmon_event_copies(region, lite_peer_node(holder->peer));
 	pmon_repair_soon(region);
 }
 
@@ -283,7 +304,7 @@ int pmon_holder_promote(struct pmon_region *region, struct pmon_holder *holder)
  */
 int pmon_holder_failover(struct pmon_region *region)
 {
-	struct pmon_holder *holder;
+	struct pmon_holder *holder, *former = region->primary;
 	unsigned int i;
 	int ret;
 
@@ -295,6 +316,10 @@ int pmon_holder_failover(struct pmon_region *region)
 		ret = pmon_holder_promote(region, holder);
 		if (!ret) {
 			pmon_count(failovers);
+			pmon_event("failover", region,
+				   lite_peer_node(holder->peer));
+			pmon_event_copies(region,
+					  lite_peer_node(former->peer));
 			return 0;
 		}
 		pmon_holder_fail(region, holder, ret);

@@ -15,6 +15,12 @@ static u32 draining[HOSTS_MAX];
 static unsigned int nr_draining;
 
 /*
+ * Regions at draining[i], as of the last look; -1: it is the first. The look's own: the
+ * list is changed by nobody else.
+ */
+static long held[HOSTS_MAX];
+
+/*
  * pmon_hosts_choose - memory host with the most free frames
  * Return: node id, 0 if no memory host has joined. Context: any.
  */
@@ -57,17 +63,67 @@ bool pmon_host_draining(u32 node)
 	return found;
 }
 
-static int leave_drained(struct pmon_space *space, void *unused)
+static int leave_drained(struct pmon_space *space, void *arg)
 {
 	struct pmon_region *region;
 	unsigned long number;
+	long *holds = arg;
 	unsigned int i;
 
-	xa_for_each(&space->regions, number, region)
-		for (i = 0; i < READ_ONCE(nr_draining); i++)
-			if (pmon_holder_at(region, READ_ONCE(draining[i])))
-				pmon_repair_soon(region);
+	xa_for_each(&space->regions, number, region) {
+		for (i = 0; i < nr_draining; i++) {
+			if (!pmon_holder_at(region, draining[i]))
+				continue;
+			holds[i]++;
+			pmon_repair_soon(region);
+		}
+	}
 	return 0;
+}
+
+/* All that is to leave these hosts leaves them; who listens is told when it has. */
+static void drain_hosts(void)
+{
+	static long holds[HOSTS_MAX];
+	unsigned int i;
+
+	memset(holds, 0, sizeof(holds));
+	pmon_spaces_for_each(leave_drained, holds);
+	for (i = 0; i < nr_draining; i++) {
+		if (!holds[i] && held[i])
+			pmon_event("drained", NULL, draining[i]);
+		held[i] = holds[i];
+	}
+}
+
+static long held_before(const u32 *before, unsigned int nr, u32 node)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (before[i] == node)
+			return held[i];
+	return -1;
+}
+
+/* The list is now that of @members. */
+static void note_draining(const struct lite_member *members, int nr)
+{
+	static long now[HOSTS_MAX];
+	static u32 before[HOSTS_MAX];
+	unsigned int before_nr = nr_draining, n = 0, at;
+	int i;
+
+	memcpy(before, draining, sizeof(before));
+	spin_lock_bh(&draining_lock);
+	for (i = 0; i < nr; i++)
+		if (members[i].flags & LITE_MEMBER_DRAINING)
+			draining[n++] = members[i].node;
+	nr_draining = n;
+	spin_unlock_bh(&draining_lock);
+	for (at = 0; at < n; at++)
+		now[at] = held_before(before, before_nr, draining[at]);
+	memcpy(held, now, sizeof(held));
 }
 
 static void look_for_drained(struct work_struct *work);
@@ -76,22 +132,14 @@ static DECLARE_DELAYED_WORK(look_work, look_for_drained);
 static void look_for_drained(struct work_struct *work)
 {
 	struct lite_member *members;
-	unsigned int n = 0;
-	int i, nr;
 
 	members = kmalloc_array(HOSTS_MAX, sizeof(*members), GFP_KERNEL);
 	if (members) {
-		nr = lite_members(members, HOSTS_MAX);
-		spin_lock_bh(&draining_lock);
-		for (i = 0; i < nr; i++)
-			if (members[i].flags & LITE_MEMBER_DRAINING)
-				draining[n++] = members[i].node;
-		WRITE_ONCE(nr_draining, n);
-		spin_unlock_bh(&draining_lock);
+		note_draining(members, lite_members(members, HOSTS_MAX));
 		kfree(members);
 	}
-	if (n)
-		pmon_spaces_for_each(leave_drained, NULL);
+	if (nr_draining)
+		drain_hosts();
 	schedule_delayed_work(&look_work, msecs_to_jiffies(LOOK_MS));
 }
 
@@ -134,9 +182,15 @@ int pmon_hosts_init(void)
 	return 0;
 }
 
-void pmon_hosts_exit(void)
+/* pmon_hosts_look_end - no address space is left */
+void pmon_hosts_look_end(void)
 {
 	cancel_delayed_work_sync(&look_work);
+}
+
+void pmon_hosts_exit(void)
+{
+	pmon_hosts_look_end();
 	lite_member_publish(LITE_SVC_PMON, false, NULL);
 	lite_unregister_handler(&hosts_handler);
 }

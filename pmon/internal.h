@@ -71,6 +71,7 @@
 #include "region.h"
 #include "stride.h"
 
+struct genl_family;
 struct pmon_budget;
 struct pmon_region;
 struct pmon_space;
@@ -94,7 +95,7 @@ struct pmon_threads;
 	X(prefetch_late) X(prefetch_requests) X(prefetch_skips)		\
 	X(near_issued) X(near_used) X(mapped_around)			\
 	X(tags_dropped) X(locked_skips) X(poisoned)			\
-	X(replica_pages) X(failovers) X(repairs) X(seeded_pages)
+	X(replica_pages) X(failovers) X(repairs) X(seeded_pages) X(rebalanced)
 
 enum pmon_counter {
 #define X(name) PMON_CTR_##name,
@@ -750,9 +751,11 @@ void pmon_intercept_exit(void);
 /* ---- hosts.c, netlink.c ----------------------------------------------------- */
 
 int pmon_hosts_init(void);
+void pmon_hosts_look_end(void);
 void pmon_hosts_exit(void);
 u32 pmon_hosts_choose(void);
 bool pmon_host_draining(u32 node);
+extern struct genl_family pmon_family;
 int pmon_netlink_init(void);
 void pmon_netlink_exit(void);
 

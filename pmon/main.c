@@ -76,14 +76,16 @@ static int __init pmon_init(void)
 	ret = pmon_hosts_init();
 	if (ret)
 		goto out_intercept;
+	pmon_balance_init();
 	/* Last: from here on processes can ask to be tagged. */
 	ret = pmon_netlink_init();
 	if (ret)
-		goto out_hosts;
+		goto out_balance;
 	pr_info("ExCache of %lu MiB, %s\n", excache_mb, pmon_policy_name());
 	return 0;
 
-out_hosts:
+out_balance:
+	pmon_balance_exit();
 	pmon_hosts_exit();
 out_intercept:
 	pmon_intercept_exit();
@@ -110,6 +112,9 @@ out_wq:
  */
 static void __exit pmon_exit(void)
 {
+	/* Whoever may tell of events ends before there is nobody to tell. */
+	pmon_balance_exit();
+	pmon_hosts_look_end();
 	pmon_netlink_exit();
 	pmon_hosts_exit();
 	pmon_intercept_exit();

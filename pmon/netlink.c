@@ -8,8 +8,6 @@
 #include "internal.h"
 #include "uapi/splitkernel.h"
 
-static struct genl_family pmon_family;
-
 static const struct nla_policy pmon_policy[SK_ATTR_MAX + 1] = {
 	[SK_ATTR_EXCACHE_BYTES] = { .type = NLA_U64 },
 	[SK_ATTR_POLICY] = { .type = NLA_NUL_STRING, .len = 15 },
@@ -235,7 +233,11 @@ static const struct genl_ops pmon_ops[] = {
 	{ .cmd = SK_CMD_SET, .doit = change_settings },
 };
 
-static struct genl_family pmon_family = {
+static const struct genl_multicast_group pmon_groups[] = {
+	{ .name = SK_GROUP_EVENTS },
+};
+
+struct genl_family pmon_family = {
 	.name = SK_FAMILY_PMON,
 	.version = SK_GENL_VERSION,
 	.maxattr = SK_ATTR_MAX,
@@ -243,6 +245,8 @@ static struct genl_family pmon_family = {
 	.module = THIS_MODULE,
 	.ops = pmon_ops,
 	.n_ops = ARRAY_SIZE(pmon_ops),
+	.mcgrps = pmon_groups,
+	.n_mcgrps = ARRAY_SIZE(pmon_groups),
 	.resv_start_op = SK_CMD_MAX + 1,
 };
 

@@ -30,6 +30,8 @@ MODULE_PARM_DESC(region_mb, "size of a vRegion in MiB, a power of two (2...10485
 
 static unsigned int region_shift;	/* of page indexes */
 
+#define COUNT_AT_ONCE	4096		/* entries, under RCU */
+
 /* ---- look-up ----------------------------------------------------------------- */
 
 /* Whose the range around @index became by a move; NULL: nobody's, it is a gap. */
@@ -143,6 +145,7 @@ static struct pmon_region *region_alloc(struct pmon_space *space, pgoff_t number
 
 static void region_free(struct pmon_region *region)
 {
+	pmon_move_end(region, false);
 	pmon_grants_destroy(region);
 	pmon_changes_destroy(&region->changes);
 	kfree(region);
@@ -290,6 +293,37 @@ void pmon_regions_forget_plain(struct pmon_space *space, pgoff_t first,
 	}
 }
 
+/* ---- size -------------------------------------------------------------------------- */
+
+/*
+ * pmon_region_pages - how many pages the region has, more or less
+ *
+ * Lines count as if they were stored, and what moves brought or took away is not
+ * looked for. Context: process; the region is referenced.
+ */
+unsigned long pmon_region_pages(struct pmon_region *region)
+{
+	pgoff_t first = region->number << region_shift;
+	XA_STATE(xas, &region->space->lines, first);
+	unsigned long pages = 0, seen = 0;
+	void *entry;
+
+	rcu_read_lock();
+	xas_for_each(&xas, entry, first + (1UL << region_shift) - 1) {
+		if (xas_retry(&xas, entry))
+			continue;
+		pages += pmon_entry_is_remote(entry) || !xa_is_value(entry);
+		if (++seen % COUNT_AT_ONCE)
+			continue;
+		xas_pause(&xas);
+		rcu_read_unlock();
+		cond_resched();
+		rcu_read_lock();
+	}
+	rcu_read_unlock();
+	return pages;
+}
+
 /* ---- loss --------------------------------------------------------------------------- */
 
 /*
@@ -305,6 +339,7 @@ void pmon_region_lose(struct pmon_region *region)
 	if (xchg(&region->lost, true))
 		return;
 	pmon_count(spaces_lost);
+	pmon_event("lost", region, home ? lite_peer_node(home) : 0);
 	if (home) {
 		__be32 addr = cpu_to_be32(lite_peer_node(home));
 

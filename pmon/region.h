@@ -152,6 +152,8 @@ struct pmon_holder {
  * @secondary: who has a copy; stream_lock
  * @seed_at: address from which on a new secondary has yet to be seeded; stream_lock
  * @suspect: a transfer from the primary failed: before it is asked again it is replaced
+ * @degraded: as last told (events.c); stream_lock
+ * @move_from, @move_to: the primary that it is to leave for that host (balance.c); 0: none
  * @repair: work that brings in new holders (repair.c)
  * @grants: chunk of frames at the home -> how to reach it (grant.c)
  * @spares: spare frames at the home (spare.c), stream_lock; NULL: never had any
@@ -170,6 +172,9 @@ struct pmon_region {
 	struct pmon_holder *secondary[PMON_SECONDARIES];
 	u64 seed_at;
 	bool suspect;
+	bool degraded;
+	struct pmon_holder *move_from;
+	u32 move_to;
 	struct delayed_work repair;
 	struct xarray grants;
 	struct pmon_spares *spares;
@@ -192,6 +197,7 @@ struct pmon_region *pmon_region_twin(struct pmon_space *child,
 				     const struct pmon_region *parent);
 void pmon_region_assign(struct pmon_region *region, pgoff_t first, pgoff_t last);
 void pmon_region_lose(struct pmon_region *region);
+unsigned long pmon_region_pages(struct pmon_region *region);
 void pmon_region_forget_places(struct pmon_region *region);
 void pmon_regions_unmap(struct pmon_space *space, pgoff_t first, pgoff_t last);
 void pmon_regions_discard(struct pmon_space *space, pgoff_t first, pgoff_t last);
@@ -226,6 +232,7 @@ static inline bool pmon_region_replicated(const struct pmon_region *region)
 struct pmon_holder *pmon_holder_make(struct pmon_region *region, u32 node);
 struct pmon_holder *pmon_holder_at(struct pmon_region *region, u32 node);
 unsigned int pmon_holders_in_step(struct pmon_region *region);
+unsigned int pmon_holders_list(struct pmon_region *region, u32 *node);
 u32 pmon_region_timeout(struct pmon_region *region);
 bool pmon_holder_add(struct pmon_region *region, struct pmon_holder *holder);
 void pmon_holder_drop(struct pmon_region *region, struct pmon_holder *holder);
@@ -244,5 +251,26 @@ void pmon_holders_end(struct pmon_region *region);
 void pmon_repair_begin(struct pmon_region *region);
 void pmon_repair_soon(struct pmon_region *region);
 void pmon_repair_end(struct pmon_region *region);
+
+/* ---- events.c ------------------------------------------------------------------ */
+
+void pmon_event(const char *what, struct pmon_region *region, u32 node);
+void pmon_event_copies(struct pmon_region *region, u32 node);
+
+/* ---- balance.c ----------------------------------------------------------------- */
+
+u32 pmon_move_settle(struct pmon_region *region);
+void pmon_move_end(struct pmon_region *region, bool moved);
+void pmon_balance_init(void);
+void pmon_balance_exit(void);
+
+/* Is @holder the primary that the region is leaving? Context: any. */
+static inline bool pmon_move_leaves(struct pmon_region *region,
+				    const struct pmon_holder *holder)
+{
+	/* Pairs with begin() in balance.c. */
+	return smp_load_acquire(&region->move_to) &&
+	       region->move_from == holder;
+}
 
 #endif /* PMON_REGION_H */

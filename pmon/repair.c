@@ -8,6 +8,7 @@
  *	too few hold it			the manager names another host; it is seeded
  *	the primary's host is drained	a secondary takes over, in good order
  *	another's host is drained	it is dropped, once there are enough without it
+ *	the region is to move		as drained, but to that host or not at all (balance.c)
  * What cannot be done now is tried again until it can, or the address space ends.
  *
  * Seeding: the new secondary learns what is mapped, and from then on of all that is
@@ -116,6 +117,7 @@ static int seed_step(struct pmon_region *region, struct pmon_holder *holder)
 	if (region->seed_at < MMON_ADDR_MAX)
 		return 0;
 	WRITE_ONCE(holder->in_step, true);
+	pmon_event_copies(region, lite_peer_node(holder->peer));
 	return 1;
 }
 
@@ -170,21 +172,16 @@ static int seed(struct pmon_region *region, u32 node, bool heir)
 
 /* ---- what is to be done ------------------------------------------------------------ */
 
-static unsigned int holders_list(struct pmon_region *region, u32 *node)
-{
-	unsigned int i, n = 0;
-
-	node[n++] = lite_peer_node(region->primary->peer);
-	for (i = 0; i < PMON_SECONDARIES; i++)
-		if (region->secondary[i])
-			node[n++] = lite_peer_node(region->secondary[i]->peer);
-	return n;
-}
-
 static bool stays(const struct pmon_holder *holder)
 {
 	return holder && !READ_ONCE(holder->gone) &&
 	       !pmon_host_draining(lite_peer_node(holder->peer));
+}
+
+static bool primary_stays(struct pmon_region *region)
+{
+	return stays(region->primary) &&
+	       !pmon_move_leaves(region, region->primary);
 }
 
 static bool may_inherit(const struct pmon_holder *holder)
@@ -254,16 +251,31 @@ static int look(struct pmon_region *region, bool alone, u32 *node,
 
 	if (ret)
 		return ret;
-	if (!stays(region->primary) && heir(region) &&
+	if (!primary_stays(region) && heir(region) &&
 	    (alone || count_heirs(region) > wanted))
 		ret = pmon_holder_promote(region, heir(region));
-	if (!ret && stays(region->primary))
+	if (!ret && primary_stays(region))
 		drop_secondaries(region, wanted);
 	if (!ret)
-		ret = count_heirs(region) < wanted + !stays(region->primary);
-	*nr = holders_list(region, node);
+		ret = count_heirs(region) < wanted + !primary_stays(region);
+	*nr = pmon_holders_list(region, node);
+	pmon_event_copies(region, 0);
 	stream_end(region);
 	return ret;
+}
+
+/*
+ * The region moves, and another holder is wanted. One way or the other that is over
+ * soon: what does not succeed is not tried again. Return: whether it does not move now.
+ */
+static bool move_fails(struct pmon_region *region, u32 to, const u32 *node)
+{
+	bool fails = pmon_host_draining(node[0]) || pmon_host_draining(to) ||
+		     pmon_holder_at(region, to) || seed(region, to, true);
+
+	if (fails)
+		pmon_move_end(region, false);
+	return fails;
 }
 
 /* Return: 0: nothing is left to be done; else to be tried again. */
@@ -274,11 +286,17 @@ static int repair(struct pmon_region *region)
 	unsigned int nr;
 	bool drained;
 	int ret;
+	u32 to;
 
 	while (!over(region)) {
 		ret = look(region, false, node, &nr);
+		to = pmon_move_settle(region);
 		if (ret <= 0)
 			return ret == -ENOENT ? 0 : ret;
+		if (to) {
+			move_fails(region, to, node);
+			continue;
+		}
 		drained = pmon_host_draining(node[0]);
 		ret = drained ?
 		      lite_place(region->asid, 1, node, nr, &placement) :
@@ -290,6 +308,7 @@ static int repair(struct pmon_region *region)
 		if (ret)
 			return ret;
 	}
+	pmon_move_end(region, false);
 	return 0;
 }
 

@@ -87,6 +87,7 @@ int pmon_stream_home(struct pmon_region *region)
 		begin_secondary(region, placement.node[i]);
 	if (pmon_holders_in_step(region) < region->space->budget->replicas)
 		pmon_repair_soon(region);
+	pmon_event_copies(region, 0);
 	return 0;
 }
 

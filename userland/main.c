@@ -28,8 +28,11 @@ static const struct verb {
 	  "wait until N memory hosts have joined" },
 	{ "host", vn_host, "list [--json] | drain ADDRESS [--off] [--wait]",
 	  "show memory hosts; let no new memory be placed on one" },
+	{ "events", vn_events, "[--json] [--count N]",
+	  "show what happens to the memory of programs, as it happens" },
 	{ "set", vn_set, "policy lru|sieve|fifo | prefetch on|off |\n"
-	  "            placement most-free|least-load|round-robin | manager ADDRESS",
+	  "            placement most-free|least-load|round-robin |\n"
+	  "            rebalance on|off | manager ADDRESS",
 	  "choose how lines are replaced, memory hosts chosen; who the manager is" },
 };
 

@@ -103,6 +103,12 @@ static int add_counter(struct vn_module *module, const struct nlattr *nest)
 	return 0;
 }
 
+static void get_on_off(const struct nlattr *attr, char *text)
+{
+	if (mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
+		strcpy(text, mnl_attr_get_u8(attr) ? "on" : "off");
+}
+
 int vn_model_add_counters(struct vn_model *model, int module,
 			  const struct nlmsghdr *nlh)
 {
@@ -124,9 +130,10 @@ int vn_model_add_counters(struct vn_model *model, int module,
 			get_u32(attr, &m->manager);
 			break;
 		case SK_ATTR_PREFETCH:
-			if (mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
-				strcpy(m->prefetch, mnl_attr_get_u8(attr) ?
-						    "on" : "off");
+			get_on_off(attr, m->prefetch);
+			break;
+		case SK_ATTR_REBALANCE:
+			get_on_off(attr, m->rebalance);
 			break;
 		}
 	}
@@ -259,6 +266,44 @@ int vn_model_add_space(struct vn_model *model, int module,
 			get_space_attr(space, attr);
 	}
 	return 0;
+}
+
+static void get_event_attr(struct vn_event *event, const struct nlattr *attr)
+{
+	switch (mnl_attr_get_type(attr)) {
+	case SK_ATTR_EVENT:
+		get_text(attr, event->what);
+		break;
+	case SK_ATTR_TIME_MS:
+		get_u64(attr, &event->time_ms);
+		break;
+	case SK_ATTR_ASID:
+		get_u64(attr, &event->asid);
+		break;
+	case SK_ATTR_NODE:
+		get_u32(attr, &event->node);
+		break;
+	case SK_ATTR_PID:
+		get_u32(attr, &event->pid);
+		break;
+	case SK_ATTR_NAME:
+		get_text(attr, event->name);
+		break;
+	}
+}
+
+bool vn_event_parse(struct vn_event *event, const struct nlmsghdr *nlh)
+{
+	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr;
+
+	memset(event, 0, sizeof(*event));
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*genl) ||
+	    genl->cmd != SK_CMD_EVENT)
+		return false;
+	mnl_attr_for_each(attr, nlh, sizeof(*genl))
+		get_event_attr(event, attr);
+	return *event->what;
 }
 
 /*

@@ -160,6 +160,7 @@ static int resolve(struct vn_nl *nl, const char *name)
 	if (err)
 		return err;
 	nl->family = family;
+	snprintf(nl->family_name, sizeof(nl->family_name), "%s", name);
 	return family ? 0 : -ENOENT;
 }
 
@@ -186,6 +187,85 @@ int vn_nl_open(struct vn_nl *nl, const char *family)
 close:
 	vn_nl_close(nl);
 	return err;
+}
+
+/* ---- multicast groups ------------------------------------------------------- */
+
+struct group {
+	const char *name;
+	uint32_t id;		/* 0: not found */
+};
+
+static void find_in_group(const struct nlattr *nest, struct group *group)
+{
+	const struct nlattr *attr;
+	const char *name = "";
+	uint32_t id = 0;
+
+	mnl_attr_for_each_nested(attr, nest) {
+		if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GRP_ID &&
+		    mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
+			id = mnl_attr_get_u32(attr);
+		else if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GRP_NAME &&
+			 mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
+			name = mnl_attr_get_str(attr);
+	}
+	if (!strcmp(name, group->name))
+		group->id = id;
+}
+
+static int group_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct nlattr *attr, *nest;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(attr) != CTRL_ATTR_MCAST_GROUPS)
+			continue;
+		mnl_attr_for_each_nested(nest, attr)
+			find_in_group(nest, arg);
+	}
+	return 0;
+}
+
+int vn_nl_join(struct vn_nl *nl, const char *name)
+{
+	struct group group = { .name = name };
+	uint16_t family = nl->family;
+	struct nlmsghdr *nlh;
+	int err;
+
+	nl->family = GENL_ID_CTRL;
+	nlh = vn_nl_request(nl, CTRL_CMD_GETFAMILY, 0);
+	nl->family = family;
+	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, nl->family_name);
+	err = vn_nl_talk(nl, nlh, group_cb, &group);
+	if (err)
+		return err;
+	if (!group.id)
+		return -ENOENT;
+	if (mnl_socket_setsockopt(nl->sock, NETLINK_ADD_MEMBERSHIP, &group.id,
+				  sizeof(group.id)) < 0)
+		return -errno;
+	return 0;
+}
+
+int vn_nl_listen(struct vn_nl *nl, vn_nl_cb cb, void *arg)
+{
+	const struct nlmsghdr *nlh = (const void *)nl->reply;
+	ssize_t size = mnl_socket_recvfrom(nl->sock, nl->reply,
+					   sizeof(nl->reply));
+	int len = size, ret;
+
+	if (size < 0)
+		return -errno;
+	for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
+		if (nlh->nlmsg_type != nl->family)
+			continue;
+		ret = cb(nlh, arg);
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 void vn_nl_close(struct vn_nl *nl)

@@ -6,12 +6,14 @@
 #include <stdint.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/genetlink.h>
 
 #define VN_EXTACK_MAX	256
 
 struct vn_nl {
 	struct mnl_socket *sock;
 	uint16_t family;
+	char family_name[GENL_NAMSIZ];
 	uint32_t portid;
 	uint32_t seq;
 	char extack[VN_EXTACK_MAX];	/* the kernel's words on the last refusal */
@@ -40,6 +42,18 @@ struct nlmsghdr *vn_nl_request(struct vn_nl *nl, uint8_t cmd, uint16_t flags);
  * kernel explained itself. -EINTR: a dump that changed while it was made.
  */
 int vn_nl_talk(struct vn_nl *nl, struct nlmsghdr *nlh, vn_nl_cb cb, void *arg);
+
+/**
+ * vn_nl_join - hear what the family sends to its multicast group @name
+ * Return: 0; -ENOENT: it has no such group; other negative errno.
+ */
+int vn_nl_join(struct vn_nl *nl, const char *name);
+
+/**
+ * vn_nl_listen - wait for messages of groups, and hand each to @cb
+ * Return: 0; what @cb returned that is not 0; -ENOBUFS: some were missed.
+ */
+int vn_nl_listen(struct vn_nl *nl, vn_nl_cb cb, void *arg);
 
 /** vn_nl_strerror - the words for an error of vn_nl_talk */
 const char *vn_nl_strerror(const struct vn_nl *nl, int err);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -258,6 +259,8 @@ static void print_modules(FILE *out, const struct vn_model *model,
 			fprintf(out, "  %s %s\n%10s",
 				i == VN_GMM ? "placement" : "policy", m->policy,
 				"");
+		if (*m->rebalance)
+			fprintf(out, "  rebalance %s\n%10s", m->rebalance, "");
 		if (*m->prefetch)
 			print_prefetch(out, m);
 		print_counters(out, m, style->width);
@@ -270,6 +273,25 @@ void vn_print_status(FILE *out, const struct vn_model *model,
 	print_hosts(out, model, style);
 	print_spaces(out, model, style);
 	print_modules(out, model, style);
+}
+
+void vn_print_event(FILE *out, const struct vn_event *event)
+{
+	time_t seconds = event->time_ms / 1000;
+	char when[32] = "?", node[24];
+	struct tm tm;
+
+	if (localtime_r(&seconds, &tm))
+		strftime(when, sizeof(when), "%F %T", &tm);
+	fprintf(out, "%s.%03u  %s", when, (unsigned int)(event->time_ms % 1000),
+		event->what);
+	if (event->node)
+		fprintf(out, "  host %s",
+			vn_format_node(node, sizeof(node), event->node));
+	if (event->asid)
+		fprintf(out, "  region %" PRIx64 "  pid %" PRIu32 "  %s",
+			event->asid, event->pid, event->name);
+	fputc('\n', out);
 }
 
 /* ---- JSON ----------------------------------------------------------------- */
@@ -391,6 +413,8 @@ static void add_settings_json(json_t *root, const struct vn_model *model)
 	m = &model->modules[VN_GMM];
 	if (m->loaded && *m->policy)
 		json_object_set_new(root, "placement", json_string(m->policy));
+	if (m->loaded && *m->rebalance)
+		json_object_set_new(root, "rebalance", json_string(m->rebalance));
 	m = &model->modules[VN_LITE_RPC];
 	if (m->loaded && m->manager)
 		json_object_set_new(root, "manager", node_json(m->manager));
@@ -441,4 +465,27 @@ int vn_print_status_json(FILE *out, const struct vn_model *model)
 	if (root)
 		add_settings_json(root, model);
 	return print_json(out, root);
+}
+
+int vn_print_event_json(FILE *out, const struct vn_event *event)
+{
+	json_t *root = json_object();
+	int ret;
+
+	json_object_set_new(root, "schema", json_integer(VN_JSON_SCHEMA));
+	json_object_set_new(root, "event", json_string(event->what));
+	json_object_set_new(root, "time_ms", number(event->time_ms));
+	if (event->node)
+		json_object_set_new(root, "host", node_json(event->node));
+	if (event->asid) {
+		json_object_set_new(root, "region",
+				    json_sprintf("%016" PRIx64, event->asid));
+		json_object_set_new(root, "pid", number(event->pid));
+		json_object_set_new(root, "comm", json_string(event->name));
+	}
+	/* One line, so that who reads it knows where it ends. */
+	ret = json_dumpf(root, out, JSON_COMPACT);
+	json_decref(root);
+	fputc('\n', out);
+	return ret ? -EIO : 0;
 }

@@ -55,6 +55,11 @@ static void put_prefetch(struct nlmsghdr *nlh, const void *value)
 	mnl_attr_put_u8(nlh, SK_ATTR_PREFETCH, !strcmp(value, "on"));
 }
 
+static void put_rebalance(struct nlmsghdr *nlh, const void *value)
+{
+	mnl_attr_put_u8(nlh, SK_ATTR_REBALANCE, !strcmp(value, "on"));
+}
+
 static void put_manager(struct nlmsghdr *nlh, const void *node)
 {
 	mnl_attr_put_u32(nlh, SK_ATTR_MANAGER, *(const uint32_t *)node);
@@ -81,13 +86,26 @@ static int set_policy(const char *name)
 	return set(SK_FAMILY_PMON, "policy", name, put_policy, name);
 }
 
+static bool on_or_off(const char *what, const char *value)
+{
+	if (!strcmp(value, "on") || !strcmp(value, "off"))
+		return true;
+	vn_error("set %s: '%s': on or off", what, value);
+	return false;
+}
+
 static int set_prefetch(const char *value)
 {
-	if (strcmp(value, "on") && strcmp(value, "off")) {
-		vn_error("set prefetch: '%s': on or off", value);
+	if (!on_or_off("prefetch", value))
 		return VN_USAGE;
-	}
 	return set(SK_FAMILY_PMON, "prefetch", value, put_prefetch, value);
+}
+
+static int set_rebalance(const char *value)
+{
+	if (!on_or_off("rebalance", value))
+		return VN_USAGE;
+	return set(SK_FAMILY_GMM, "rebalance", value, put_rebalance, value);
 }
 
 /* Likewise gmm's. */
@@ -121,6 +139,7 @@ int vn_set(int argc, char **argv)
 		{ "policy", set_policy },
 		{ "prefetch", set_prefetch },
 		{ "placement", set_placement },
+		{ "rebalance", set_rebalance },
 		{ "manager", set_manager },
 	};
 	size_t i;
@@ -130,6 +149,6 @@ int vn_set(int argc, char **argv)
 			return settings[i].set(argv[2]);
 	vn_error("set: what? vnode set policy lru|sieve|fifo, "
 		 "placement most-free|least-load|round-robin, manager ADDRESS, "
-		 "or prefetch on|off");
+		 "prefetch on|off, or rebalance on|off");
 	return VN_USAGE;
 }

@@ -44,6 +44,7 @@ int vn_check(int argc, char **argv);
 int vn_wait(int argc, char **argv);
 int vn_set(int argc, char **argv);
 int vn_host(int argc, char **argv);
+int vn_events(int argc, char **argv);
 
 /* ---- set.c ---------------------------------------------------------------- */
 
@@ -102,6 +103,7 @@ struct vn_module {
 	char policy[VN_TEXT_MAX];	/* gmm: of placement */
 	uint32_t manager;		/* lite_rpc; 0: none */
 	char prefetch[VN_TEXT_MAX];	/* "on", "off"; empty: not told */
+	char rebalance[VN_TEXT_MAX];	/* likewise; gmm */
 	struct vn_counter *counters;
 	size_t nr_counters;
 };
@@ -168,6 +170,19 @@ int vn_model_add_host(struct vn_model *model, const struct nlmsghdr *nlh);
 int vn_model_add_space(struct vn_model *model, int module,
 		       const struct nlmsghdr *nlh);
 
+/** struct vn_event - what happened; 0 and "" for what is not told */
+struct vn_event {
+	char what[VN_TEXT_MAX];
+	uint64_t time_ms;	/* since 1970 */
+	uint64_t asid;
+	uint32_t node;
+	uint32_t pid;
+	char name[VN_TEXT_MAX];
+};
+
+/** vn_event_parse - Return: whether the message is an event */
+bool vn_event_parse(struct vn_event *event, const struct nlmsghdr *nlh);
+
 /** vn_host_usable - can the host be reached, as far as is known */
 bool vn_host_usable(const struct vn_host *host);
 
@@ -210,6 +225,9 @@ int vn_print_status_json(FILE *out, const struct vn_model *model);
 void vn_print_hosts(FILE *out, const struct vn_model *model,
 		    const struct vn_style *style);
 int vn_print_hosts_json(FILE *out, const struct vn_model *model);
+/* One line each. */
+void vn_print_event(FILE *out, const struct vn_event *event);
+int vn_print_event_json(FILE *out, const struct vn_event *event);
 
 /* ---- check.c -------------------------------------------------------------- */
 

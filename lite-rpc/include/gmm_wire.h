@@ -18,12 +18,15 @@ enum gmm_op {
 	GMM_OP_LEAVE	= 2,	/* empty body */
 	GMM_OP_PLACE	= 3,	/* struct gmm_place -> struct gmm_placed */
 	GMM_OP_DRAIN	= 4,	/* struct gmm_drain */
+	GMM_OP_BALANCE	= 5,	/* struct gmm_balance -> struct gmm_balanced */
 	GMM_OP_MAX,
 };
 
-/* Flags of a host, in its report and in the list. */
+/* Flags of a host in the list, the first in its report, too. */
 #define GMM_HOST_DRAINING	0x1	/* nothing is placed there any more */
-#define GMM_HOST_FLAGS		GMM_HOST_DRAINING
+#define GMM_HOST_CROWDED	0x2	/* it holds more than its share: see GMM_OP_BALANCE */
+#define GMM_HOST_FLAGS		(GMM_HOST_DRAINING | GMM_HOST_CROWDED)
+#define GMM_REPORT_FLAGS	GMM_HOST_DRAINING
 
 /**
  * struct gmm_report - a host renews its lease and says what it offers
@@ -40,7 +43,7 @@ struct gmm_report {
 	__le64 log_capacity;	/* bytes for records of replicas; 0: takes none */
 	__le64 log_free;	/* of them unused, <= log_capacity */
 	__le32 services;	/* bit (1 << enum lite_service) */
-	__le32 flags;		/* GMM_HOST_* */
+	__le32 flags;		/* of GMM_REPORT_FLAGS */
 	__le32 regions;		/* address spaces, replicas apart */
 	__le32 replicas;
 };
@@ -130,5 +133,40 @@ struct gmm_drain {
 };
 
 static_assert(sizeof(struct gmm_drain) == 8);
+
+/**
+ * struct gmm_balance - may an address space leave a host that is crowded?
+ *
+ * Who asks may move one at a time. It says so when that has ended, well or not: then
+ * @from and all behind it is zero.
+ */
+struct gmm_balance {
+	__le64 asid;		/* for traces, nothing else */
+	__le64 pages;		/* frames that it has, about */
+	__le32 from;		/* host that is its primary; 0: the move has ended */
+	__le32 nr_avoid;	/* 0..GMM_AVOID_MAX, the others are zero */
+	__le32 avoid[GMM_AVOID_MAX];	/* hosts not to be named */
+};
+
+static_assert(sizeof(struct gmm_balance) == 56);
+
+/**
+ * struct gmm_balanced - yes, or what could
+ * @pages: frames that could move from there; 0: none, or none for now
+ * @node: to this host; 0: it has more than @pages and stays
+ *
+ * -EAGAIN: as with a placement.
+ */
+struct gmm_balanced {
+	__le64 pages;
+	__le32 node;
+	__le32 reserved;
+};
+
+static_assert(sizeof(struct gmm_balanced) == 16);
+
+/* What a move is charged as if nobody says that it ended, and after that. */
+#define GMM_MOVE_MS		60000
+#define GMM_MOVE_SETTLE_MS	2000
 
 #endif /* GMM_WIRE_H */

@@ -359,6 +359,7 @@ void lite_reply_pages(struct lite_request *req, const struct lite_sge *src,
 /* ---- membership and placement --------------------------------------------- */
 
 #define LITE_MEMBER_DRAINING	0x1	/* nothing new is to be placed there */
+#define LITE_MEMBER_CROWDED	0x2	/* it holds more than its share: lite_balance() */
 
 /**
  * struct lite_member - one host as the manager reports it
@@ -450,6 +451,34 @@ int lite_place(u64 asid, u32 copies, const u32 *avoid, u32 nr_avoid,
 /** lite_place_replicas - the same, with all @copies hosts for replicas */
 int lite_place_replicas(u64 asid, u32 copies, const u32 *avoid, u32 nr_avoid,
 			struct lite_placement *out);
+
+/**
+ * struct lite_balance - the manager's word on an address space that could move
+ * @pages: so many at most could move from its host; 0: none for now
+ * @node: it may move there; 0: it stays
+ */
+struct lite_balance {
+	u64 pages;
+	u32 node;
+};
+
+/**
+ * lite_balance - ask the manager whether an address space may leave a crowded host
+ * @asid: which one
+ * @pages: that it has
+ * @from: its primary
+ * @avoid: @nr_avoid <= LITE_AVOID_MAX hosts that are not to be named
+ * @out: result
+ *
+ * If it names a host, nothing else may be moved by this host until
+ * lite_balance_done(). Context, wait, errors: as lite_place(); also -EOPNOTSUPP: the
+ * manager is of an older version.
+ */
+int lite_balance(u64 asid, u64 pages, u32 from, const u32 *avoid, u32 nr_avoid,
+		 struct lite_balance *out);
+
+/** lite_balance_done - the move has ended, well or not; Context, wait: as lite_place() */
+void lite_balance_done(void);
 
 /**
  * lite_drain - ask the manager to place nothing on a memory host any more

@@ -701,6 +701,9 @@ VNODE = [
     ("set what", ["set", "speed", "fast"], 2, "set: what?"),
     ("placement nonsense", ["set", "placement", "nonsense"], 1,
      "placement nonsense: unknown placement: there are most-free, least-load and round-robin"),
+    ("rebalance nonsense", ["set", "rebalance", "maybe"], 2, "'maybe': on or off"),
+    ("events of no count", ["events", "--count", "0"], 2, "'0' is no number of events"),
+    ("events of what", ["events", "all"], 2, "events: unexpected argument 'all'"),
     ("manager of no address", ["set", "manager", "here"], 2, "'here' is no IPv4 address"),
     ("manager at loopback", ["set", "manager", "127.0.0.1"], 1, "not the address of a host"),
     ("host what", ["host"], 2, "host: what?"),
@@ -717,6 +720,7 @@ UNPRIVILEGED = [
     ("run", ["run", *TRUE], 125, "not permitted: tagging needs CAP_SYS_ADMIN: run it as root"),
     ("set policy", ["set", "policy", "lru"], 1, "settings need CAP_SYS_ADMIN"),
     ("set placement", ["set", "placement", "most-free"], 1, "settings need CAP_SYS_ADMIN"),
+    ("set rebalance", ["set", "rebalance", "off"], 1, "settings need CAP_SYS_ADMIN"),
     ("set manager", ["set", "manager", "10.77.0.1"], 1, "settings need CAP_SYS_ADMIN"),
     ("host drain", ["host", "drain", "10.77.0.2"], 1, "settings need CAP_SYS_ADMIN"),
 ]

@@ -95,16 +95,47 @@ def test_what_is_stored_is_stored_twice(cluster):
     nothing_left(cluster)
 
 
+def events_of(listener):
+    """{region: its events, in order} that LISTENER, vnode events --json, has shown."""
+    regions = {}
+    for line in listener.output().splitlines():
+        event = json.loads(line)
+        assert event["comm"] == "pattern", event
+        regions.setdefault(event["region"], []).append(event)
+    return regions
+
+
+def told(listener, victim):
+    """LISTENER hears of VICTIM's death: each region was degraded by it, then repaired."""
+    def all_repaired():
+        return all(events[-1]["event"] == "repaired" for events in events_of(listener).values())
+    wait_for("events", all_repaired, 10)
+    regions = events_of(listener)
+    assert regions
+    for events in regions.values():
+        kinds = [event["event"] for event in events]
+        assert kinds in (["failover", "degraded", "repaired"], ["degraded", "repaired"]), events
+        assert events[-2]["host"] == victim.address
+        assert victim.address not in (events[0]["host"] if kinds[0] == "failover" else "",
+                                      events[-1]["host"])
+    assert any(len(events) == 3 for events in regions.values())
+
+
 def test_primary_is_killed(cluster):
-    """The program goes on, and the region gets a new secondary."""
+    """The program goes on, the region gets a new secondary, and who listens is told."""
     processor = cluster.processors[0]
     before = modules(processor)["pmon"]
+    listener = processor.spawn(["vnode", "events", "--json"])
+    first = processor.spawn(["vnode", "events", "--count", "1"])
     process = start(cluster, 1, "--mb", 4, "--seconds", 40)
     victim = max(homes(cluster).items(), key=lambda item: item[1])[0]
     victim.power_cut()
     wait_for("failover", lambda: modules(processor)["pmon"]["failovers"] >
              before["failovers"], 60)
     wait_for("repair", lambda: modules(processor)["pmon"]["degraded"] == 0, 60)
+    told(listener, victim)
+    assert first.wait(10).status == 0 and len(first.output().splitlines()) == 1
+    assert listener.kill("INT")
     result = process.wait(200)
     assert result.status == 0, process.output("err") + process.output()
     victim.restart(join=True)
@@ -133,8 +164,11 @@ def test_drain(cluster, replicas):
     processor = cluster.processors[0]
     process = start(cluster, replicas, "--mb", 8, "--seconds", 40)
     host = max(homes(cluster).items(), key=lambda item: item[1])[0]
+    listener = processor.spawn(["vnode", "events"])
     processor.run(["vnode", "host", "drain", host.address, "--wait"], timeout=120)
     assert homes(cluster)[host] == 0
+    wait_for("event", lambda: f"drained  host {host.address}" in listener.output(), 10)
+    assert listener.kill("INT")
     host.unload("mmon")
     assert process.wait(200).status == 0, process.output("err") + process.output()
     host.load("mmon", memory_mb=64, log_mb=24)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libFuzzer target: reports, goodbyes, placements and drains to gmm, with bodies
- * from the input, and time that passes.
+ * libFuzzer target: reports, goodbyes, placements, drains and moves to gmm, with
+ * bodies from the input, and time that passes.
  */
 #include "shim/lite_stub.h"
 #include "../../gmm/internal.h"
@@ -91,6 +91,32 @@ static int do_drain(const struct lite_request *req)
 	return err;
 }
 
+static int do_balance(const struct lite_request *req)
+{
+	const struct gmm_balance *body = req->body;
+	const struct gmm_member *member;
+	struct gmm_balanced balanced;
+	u64 moves = t.moves;
+	u32 i;
+	int err;
+
+	t.rebalance = now / 10 % 4;
+	err = gmm_balance(&t, req, now, &balanced);
+	SHIM_ASSERT(t.moves == moves + (!err && balanced.node));
+	SHIM_ASSERT(!balanced.reserved);
+	if (err || !balanced.node)
+		return err;
+	SHIM_ASSERT(t.rebalance && balanced.node != body->from);
+	SHIM_ASSERT(body->pages <= balanced.pages);
+	member = find(balanced.node);
+	SHIM_ASSERT(member && !member->draining && find(body->from));
+	SHIM_ASSERT(member->services & 1u << LITE_SVC_MMON);
+	SHIM_ASSERT(balanced.pages <= member->free);
+	for (i = 0; i < body->nr_avoid; i++)
+		SHIM_ASSERT(balanced.node != body->avoid[i]);
+	return 0;
+}
+
 /* What is in order must be answered, as long as the host is there. */
 static int do_request(u8 op, const struct lite_request *req)
 {
@@ -110,6 +136,8 @@ static int do_request(u8 op, const struct lite_request *req)
 		return gmm_members_leave(&t, req, &news);
 	case GMM_OP_PLACE:
 		return do_place(req);
+	case GMM_OP_BALANCE:
+		return do_balance(req);
 	default:
 		return do_drain(req);
 	}
@@ -184,6 +212,24 @@ static void good_drain(u32 node)
 	SHIM_ASSERT(!err || err == -ENOENT || err == -ENODEV);
 }
 
+/* Of regions that may be there. */
+static void good_balance(u32 node)
+{
+	struct gmm_balance body = {
+		.asid = node, .pages = byte() & 1, .from = byte(), .nr_avoid = 1,
+		.avoid = { byte() },
+	};
+	struct lite_request req = {
+		.node = node, .body = &body, .body_len = sizeof(body),
+	};
+	int err;
+
+	if (!body.from)
+		body = (struct gmm_balance){ };
+	err = do_balance(&req);
+	SHIM_ASSERT(!err || err == -EAGAIN);
+}
+
 static void act(u8 what, u32 node)
 {
 	switch (what & 7) {
@@ -199,8 +245,11 @@ static void act(u8 what, u32 node)
 	case 5:
 		good_drain(node);
 		break;
+	case 6:
+		good_balance(node);
+		break;
 	default:
-		request(1 + (what >> 3) % 4, node);
+		request(1 + (what >> 3) % 5, node);
 		break;
 	}
 }

@@ -420,7 +420,7 @@ static int start(void **state)
 {
 	(void)state;
 	shim_now_ms = 1000;
-	return gmm_serve_start(LEASE, GMM_ROUND_ROBIN);
+	return gmm_serve_start(LEASE, GMM_ROUND_ROBIN, true);
 }
 
 static int stop(void **state)
@@ -463,7 +463,7 @@ static void serves_whoever_restarts(void **state)
 	for (i = 1; i < GMM_HOSTS_MAX; i++)
 		assert_int_equal(call_report(i + 1, 1), 0);
 	assert_int_equal(call_report(1000, 1), -ENOSPC);
-	assert_int_equal(gmm_serve_start(LEASE, GMM_MOST_FREE), -EBUSY);
+	assert_int_equal(gmm_serve_start(LEASE, GMM_MOST_FREE, true), -EBUSY);
 }
 
 static int call_place(u32 copies)
@@ -503,6 +503,26 @@ static void serves_placements(void **state)
 	assert_int_equal(served("placements"), 2);
 	assert_int_equal(served("placed_fewer"), 1);
 	assert_int_equal(served("unplaced"), 1);
+}
+
+static void serves_moves(void **state)
+{
+	struct gmm_balance body = { .from = 1 };
+	struct lite_request req = request(1, 10, &body, sizeof(body));
+
+	(void)state;
+	shim_now_ms += GMM_SETTLE_MS;
+	call_report(1, 10);
+	req.op = GMM_OP_BALANCE;
+	lite_stub_call(&req);
+	assert_int_equal(lite_stub_reply.status, 0);
+	assert_int_equal(lite_stub_reply.len, sizeof(struct gmm_balanced));
+	req.body_len--;
+	lite_stub_call(&req);
+	assert_int_equal(lite_stub_reply.status, -EBADMSG);
+	assert_true(gmm_serve_rebalance());
+	gmm_serve_set_rebalance(false);
+	assert_false(gmm_serve_rebalance());
 }
 
 static void serves_draining(void **state)
@@ -616,6 +636,7 @@ int main(void)
 		SERVED(serves_reports),
 		SERVED(serves_whoever_restarts),
 		SERVED(serves_placements),
+		SERVED(serves_moves),
 		SERVED(serves_draining),
 		SERVED(policy_can_be_changed),
 		SERVED(refuses_crooked_goodbyes),

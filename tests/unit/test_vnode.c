@@ -267,6 +267,7 @@ static void test_hosts(void **state)
 
 	nlh = message();
 	mnl_attr_put_strz(nlh, SK_ATTR_POLICY, "least-load");
+	mnl_attr_put_u8(nlh, SK_ATTR_REBALANCE, 0);
 	assert_int_equal(vn_model_add_counters(&m, VN_GMM, nlh), 0);
 	nlh = message();
 	mnl_attr_put_u32(nlh, SK_ATTR_MANAGER, 0x0a000001);
@@ -276,16 +277,58 @@ static void test_hosts(void **state)
 	vn_print_status(f, &m, &style);
 	fclose(f);
 	assert_non_null(strstr(text, "lite_rpc    manager 10.0.0.1\n"));
-	assert_non_null(strstr(text, "gmm         placement least-load\n"));
+	assert_non_null(strstr(text, "gmm         placement least-load\n"
+				    "            rebalance off\n"));
 	assert_non_null(strstr(text, "       0  draining\n"));
 	free(text);
 	f = open_memstream(&text, &len);
 	assert_int_equal(vn_print_status_json(f, &m), 0);
 	fclose(f);
 	assert_non_null(strstr(text, "\"placement\": \"least-load\""));
+	assert_non_null(strstr(text, "\"rebalance\": \"off\""));
 	assert_non_null(strstr(text, "\"manager\": \"10.0.0.1\""));
 	free(text);
 	vn_model_free(&m);
+}
+
+/* One line each, as text and as JSON; what is not told is not shown. */
+static void test_events(void **state)
+{
+	struct nlmsghdr *nlh = message();
+	struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
+	struct vn_event event;
+	char *text;
+	size_t len;
+	FILE *f;
+
+	(void)state;
+	genl->cmd = SK_CMD_EVENT;
+	assert_false(vn_event_parse(&event, nlh));
+	mnl_attr_put_strz(nlh, SK_ATTR_EVENT, "degraded");
+	mnl_attr_put_u64(nlh, SK_ATTR_TIME_MS, 1700000000123);
+	f = open_memstream(&text, &len);
+	assert_true(vn_event_parse(&event, nlh));
+	setenv("TZ", "UTC0", 1);
+	vn_print_event(f, &event);
+	vn_print_event_json(f, &event);
+	mnl_attr_put_u32(nlh, SK_ATTR_NODE, 0x0a000002);
+	mnl_attr_put_u64(nlh, SK_ATTR_ASID, 0x0a00000100000007);
+	mnl_attr_put_u32(nlh, SK_ATTR_PID, 42);
+	mnl_attr_put_strz(nlh, SK_ATTR_NAME, "a\nb");
+	assert_true(vn_event_parse(&event, nlh));
+	vn_print_event(f, &event);
+	vn_print_event_json(f, &event);
+	fclose(f);
+	assert_string_equal(text,
+"2023-11-14 22:13:20.123  degraded\n"
+"{\"schema\":1,\"event\":\"degraded\",\"time_ms\":1700000000123}\n"
+"2023-11-14 22:13:20.123  degraded  host 10.0.0.2  region a00000100000007  pid 42  a?b\n"
+"{\"schema\":1,\"event\":\"degraded\",\"time_ms\":1700000000123,"
+"\"host\":\"10.0.0.2\",\"region\":\"0a00000100000007\",\"pid\":42,"
+"\"comm\":\"a?b\"}\n");
+	free(text);
+	genl->cmd = SK_CMD_GET_HOSTS;
+	assert_false(vn_event_parse(&event, nlh));
 }
 
 /* Attributes of the wrong length, nests cut short: nothing worse than a gap. */
@@ -449,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_extack),
 		cmocka_unit_test(test_check),

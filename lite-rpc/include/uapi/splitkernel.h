@@ -15,6 +15,8 @@
 #define SK_FAMILY_MMON		"mmon"
 #define SK_FAMILY_PMON		"pmon"
 
+#define SK_GROUP_EVENTS		"events"	/* multicast group of pmon */
+
 /**
  * enum sk_cmd - commands
  * @SK_CMD_GET_COUNTERS: do; all families. Reply: SK_ATTR_COUNTER nests.
@@ -28,9 +30,19 @@
  *	together; without it the limit is the whole pool. SK_ATTR_REPLICAS
  *	(optional, 0 to 2) is how many secondary copies its memory is to have.
  * @SK_CMD_SET: do; CAP_SYS_ADMIN. pmon: SK_ATTR_POLICY, SK_ATTR_PREFETCH, one or
- *	both. gmm: SK_ATTR_POLICY, of placement. lite_rpc: SK_ATTR_MANAGER.
+ *	both. gmm: SK_ATTR_POLICY, of placement, SK_ATTR_REBALANCE, one or both.
+ *	lite_rpc: SK_ATTR_MANAGER.
  * @SK_CMD_DRAIN: do; lite_rpc, CAP_SYS_ADMIN: asks the manager to place nothing
  *	on the memory host SK_ATTR_NODE any more, or again: SK_ATTR_DRAINING.
+ * @SK_CMD_EVENT: never asked for; sent by pmon to SK_GROUP_EVENTS. SK_ATTR_EVENT says what
+ *	happened, at SK_ATTR_TIME_MS; SK_ATTR_ASID, SK_ATTR_PID and SK_ATTR_NAME to which
+ *	region of which process, SK_ATTR_NODE by which memory host. Both may be absent.
+ *	degraded	it has fewer secondaries than wanted; by a lost one, for example
+ *	repaired	it has all of them again; the new one
+ *	failover	a secondary took over; that one
+ *	lost		nobody has it any more; its last primary
+ *	rebalanced	it was moved; to that host
+ *	drained		no region of this host is at that memory host any more
  */
 enum sk_cmd {
 	SK_CMD_UNSPEC,
@@ -40,6 +52,7 @@ enum sk_cmd {
 	SK_CMD_TAG,
 	SK_CMD_SET,
 	SK_CMD_DRAIN,
+	SK_CMD_EVENT,
 	__SK_CMD_MAX,
 };
 
@@ -76,6 +89,9 @@ enum sk_attr {
 	SK_ATTR_LOAD,		/* u32, requests per second */
 	SK_ATTR_LOG_CAPACITY,	/* u64, bytes for records of replicas */
 	SK_ATTR_LOG_FREE,	/* u64, bytes */
+	SK_ATTR_REBALANCE,	/* u8: 0 off, 1 on; with the counters of gmm, and to set */
+	SK_ATTR_EVENT,		/* string */
+	SK_ATTR_TIME_MS,	/* u64, since 1970 */
 	__SK_ATTR_MAX,
 };
 
