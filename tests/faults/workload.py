@@ -64,6 +64,14 @@ class Workload:
         goal = self.operations() + more
         self._wait(lambda: self.operations() >= goal, timeout, f"no {more} operations")
 
+    def go_on(self, timeout=120):
+        """Waits until operations have ended in a second that began after this call."""
+        # One second may have begun, and the line of another be on its way.
+        first = len(PROGRESS.findall(self.process.output())) + 2
+        self._wait(lambda: any(word != "0"
+                               for line in PROGRESS.findall(self.process.output())[first:]
+                               for word in line.split()), timeout, "it does not go on")
+
     def _wait(self, condition, timeout, words):
         end = time.monotonic() + self.cluster.patience(timeout)
         while not condition():
