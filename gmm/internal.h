@@ -69,6 +69,7 @@ enum gmm_policy {
  * @epoch: of the last placement
  * @policy: in force
  * @turn: where the last primary and the last replica were placed
+ * @messages: requests of all kinds that came, since load
  * @joins, @reports, @expired, @left, @refused: how often, since load
  * @placements, @placed_fewer, @unplaced: answers, those with fewer hosts than
  *	wanted, and those without any
@@ -84,6 +85,7 @@ struct gmm_members {
 	u64 epoch;
 	enum gmm_policy policy;
 	u32 turn[2];
+	u64 messages;
 	u64 joins;
 	u64 reports;
 	u64 expired;
@@ -94,7 +96,7 @@ struct gmm_members {
 	u64 unplaced;
 };
 
-#define GMM_COUNTERS	10
+#define GMM_COUNTERS	11
 #define GMM_ANSWER_MAX	(sizeof(struct gmm_hosts) + \
 			 GMM_HOSTS_MAX * sizeof(struct gmm_host))
 
