@@ -12,6 +12,7 @@
 #   make bench-threads  the same of a miss, with several threads and CPUs
 #   make bench-fork   instructions per fork
 #   make bench-replication  the time of a dirty workload, with copies over without
+#   make bench-cluster  spread, placements and joins on 1, 2, 4 memory hosts; DRAIN=MB
 #   make bench-latency  a miss against a READ of a page, on two hosts
 #   make test-debug  the tests in a kernel that checks itself; MINUTES=N bounds it
 #   make test-faults  hosts and links fail under programs; SEEDS=n, SEED=first
@@ -25,7 +26,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long test-programs test-debug test-faults soak bench bench-cost bench-threads bench-latency bench-fork bench-replication check semantics-table clean install
+.PHONY: all setup modules userland programs demo test test-long test-programs test-debug test-faults soak bench bench-cost bench-threads bench-latency bench-fork bench-replication bench-cluster check semantics-table clean install
 
 all: modules userland
 
@@ -96,6 +97,10 @@ bench-fork: setup
 bench-replication: setup
 	@$(MAKE) -s all programs
 	@tests/bench/bench-replication
+
+bench-cluster: setup
+	@$(MAKE) -s all programs
+	@tests/bench/bench-cluster $(if $(DRAIN),--drain $(DRAIN))
 
 bench-threads: setup
 	@$(MAKE) -s all programs

@@ -87,6 +87,7 @@ struct gmm_move {
  * @rebalance: address spaces may be moved
  * @turn: where the last primary and the last replica were placed
  * @move: what may be on its way
+ * @messages: requests of all kinds that came, since load
  * @joins, @reports, @expired, @left, @refused: how often, since load
  * @placements, @placed_fewer, @unplaced: answers, those with fewer hosts than
  *	wanted, and those without any
@@ -105,6 +106,7 @@ struct gmm_members {
 	bool rebalance;
 	u32 turn[2];
 	struct gmm_move move[GMM_MOVES_MAX];
+	u64 messages;
 	u64 joins;
 	u64 reports;
 	u64 expired;
@@ -116,7 +118,7 @@ struct gmm_members {
 	u64 moves;
 };
 
-#define GMM_COUNTERS	11
+#define GMM_COUNTERS	12
 #define GMM_ANSWER_MAX	(sizeof(struct gmm_hosts) + \
 			 GMM_HOSTS_MAX * sizeof(struct gmm_host))
 

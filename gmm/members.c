@@ -369,6 +369,7 @@ int gmm_counters_read(const struct gmm_members *members,
 {
 	const struct lite_counter all[GMM_COUNTERS] = {
 		{ "hosts", members->nr },
+		{ "messages", members->messages },
 		{ "joins", members->joins },
 		{ "reports", members->reports },
 		{ "expired", members->expired },

@@ -192,6 +192,9 @@ static void refuse_unknown(struct lite_request *req)
 
 static void handle(struct lite_request *req)
 {
+	mutex_lock(&lock);
+	members.messages++;
+	mutex_unlock(&lock);
 	switch (req->op) {
 	case GMM_OP_REPORT:
 		report(req);

@@ -9,11 +9,13 @@ A name here is what --scenario takes, with "-" for "_".
 """
 
 import contextlib
+import os
 import time
 from typing import Callable, NamedTuple
 
 import faults
 from judge import Words, counters, frames_used, wait_joined, wait_until
+from rig import REPO
 from workload import Bad, Workload
 
 # Clusters. Where nobody has a copy, a host that is only slow must not be taken for a
@@ -31,8 +33,13 @@ SHAPES = {
 SHORT = 5
 # Without frames the hog ends by itself; it wants more than there are.
 HOG_MB = 9
+# So that one placement more makes the other host the primary, which is killed.
+SHAPES["series"] = SHAPES["replicated"] | {"gmm_params": {"placement": "round-robin"}}
+PROBE = os.path.join(REPO, "tests/modules/sk_probe.ko")
 # The longest time in which a program may not get on while a host is drained.
 DRAIN_GAP_MS = 1000
+# Seconds of a series' workload within which the primary dies.
+KILL_WITHIN = 4
 
 SCENARIOS = {}
 
@@ -280,6 +287,41 @@ def survived(cluster, chance, victims):
 def primary_killed(cluster, chance):
     """The host that serves dies: the copy serves."""
     return survived(cluster, chance, [primary])
+
+
+def skip_turn(processor):
+    """A placement that nobody uses: the next program's goes to another host."""
+    processor.load(PROBE)
+    processor.write_file("/sys/kernel/debug/sk_probe/place", "1\n")
+    processor.unload("sk_probe")
+
+
+@scenario(shape="series", short=False)
+def primary_killed_series(cluster, chance):
+    """The same in a third of the time, for many seeds: the host comes back after the end.
+
+    It dies at a moment drawn from the seed, within the first seconds of the workload
+    that writes; nothing looks at a host between that moment and the program's end.
+    """
+    processor = cluster.processors[0]
+    if chance.choice([False, True]):
+        skip_turn(processor)
+    before = counters(processor, "pmon")["failovers"]
+    delay, threads = chance.uniform(0, KILL_WITHIN), chance.choice([2, 3, 4])
+    with Workload(cluster, chance, "512K", replicas=1, mb=2, threads=threads,
+                  writes=70) as work:
+        host = primary(cluster)
+        time.sleep(delay)
+        host.power_cut()
+        done = work.operations()
+        work.go_on()
+        figures = work.finish()
+    failovers = counters(processor, "pmon")["failovers"] - before
+    come_back(cluster, host)
+    if not failovers:
+        raise Bad(f"{host.name} was killed and no region failed over")
+    return told(figures, f"{host.name} killed {delay:.2f} s after the look", f"{done} ops",
+                f"{failovers} failovers")
 
 
 @scenario(**REPLICAS)

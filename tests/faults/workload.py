@@ -12,6 +12,7 @@ VERSIONS = os.path.join(REPO, "build/programs/versions")
 # Its handler told, or what its handler needs was lost as well.
 SIGBUS = (42, 128 + 7)
 LONGEST = 600           # seconds a program runs if nobody ends it
+READY = 120             # seconds it has to write all its pages
 PROGRESS = re.compile(r"^second \d+:([ \d]+)$", re.MULTILINE)
 
 
@@ -26,8 +27,8 @@ class Workload:
     mb=4. EXCACHE None: not tagged. REPLICAS are asked for if it is not 0.
     """
 
-    def __init__(self, cluster, chance, excache="drawn", replicas=0, **more):
-        self.cluster = cluster
+    def __init__(self, cluster, chance, excache="drawn", replicas=0, ready=READY, **more):
+        self.cluster, self._ready = cluster, ready
         if excache == "drawn":
             excache = chance.choice(["512K", "1M"])
         options = {"threads": chance.choice([2, 3, 4]), "mb": chance.choice([2, 3, 4]),
@@ -47,22 +48,32 @@ class Workload:
 
     def __enter__(self):
         self.start()
-        self._wait(lambda: "ready\n" in self.process.output(), 120, "it is not ready")
+        self._wait(lambda: "ready\n" in self.process.output(), self._ready, "it is not ready")
         return self
 
     def __exit__(self, *error):
         if self.cluster.processors[0].alive():
             self.process.kill()
 
+    def tenths(self):
+        """The operations of each tenth of a second so far: those of whole seconds."""
+        return [int(word) for line in PROGRESS.findall(self.process.output())
+                for word in line.split()]
+
     def operations(self):
-        """How many were told so far: those of whole seconds."""
-        return sum(int(word) for line in PROGRESS.findall(self.process.output())
-                   for word in line.split())
+        """How many were told so far."""
+        return sum(self.tenths())
 
     def reach(self, more, timeout=120):
         """Waits until MORE operations have ended."""
         goal = self.operations() + more
         self._wait(lambda: self.operations() >= goal, timeout, f"no {more} operations")
+
+    def go_on(self, timeout=120):
+        """Waits until operations have ended in a second that began after this call."""
+        # One second may have begun, and the line of another be on its way.
+        first = len(self.tenths()) + 20
+        self._wait(lambda: any(self.tenths()[first:]), timeout, "it does not go on")
 
     def _wait(self, condition, timeout, words):
         end = time.monotonic() + self.cluster.patience(timeout)
