@@ -29,6 +29,9 @@ DEBUG_RAM_MB, DEBUG_RAM_FACTOR = 640, 1.5
 # it wait in real time.
 ICOUNT = "shift=0,sleep=off"
 
+# Boots of one host until its clock has the right speed.
+CLOCK_TRIES = 3
+
 # Clusters that run now, for the pytest glue in conftest.py.
 LIVE = []
 
@@ -179,7 +182,7 @@ class Cluster:
         for host in self.hosts[:width]:
             self._power_on(host)
         for index, host in enumerate(self.hosts):
-            host.vm.wait_ready(self.boot_timeout)
+            self._wait_ready(host)
             if index + width < len(self.hosts):
                 self._power_on(self.hosts[index + width])
         self.boot_seconds = time.monotonic() - started
@@ -195,10 +198,22 @@ class Cluster:
 
     def boot(self, host):
         """Boots HOST, again if it runs; loads nothing. See Host.restart()."""
+        self._power_cycle(host)
+        self._wait_ready(host)
+
+    def _power_cycle(self, host):
         host.vm.kill()
         self.switch.command("unplug", host.vm.index + 1)
         self._power_on(host)
-        host.vm.wait_ready(self.boot_timeout)
+
+    def _wait_ready(self, host):
+        for _ in range(CLOCK_TRIES):
+            host.vm.wait_ready(self.boot_timeout)
+            if not host.vm.clock_is_wrong():
+                return
+            self._progress(f"the clock of {host.name} is wrong: booting it again")
+            self._power_cycle(host)
+        raise RigError(f"{host.name}: its clock was wrong after {CLOCK_TRIES} boots")
 
     def _end(self, keep):
         for host in self.hosts:
