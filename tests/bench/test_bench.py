@@ -2,6 +2,8 @@
 """The parts of make bench that need no VM: records, tables, the workloads' results."""
 
 import argparse
+import importlib.machinery
+import importlib.util
 import json
 import os
 import subprocess
@@ -197,3 +199,39 @@ def test_programs_give_the_same_result_twice():
     first, second = lines(*micro), lines(*micro)
     assert [row["phase"] for row in first] == list(workloads.MICRO_PHASES)
     assert [row["checksum"] for row in first] == [row["checksum"] for row in second]
+
+
+def script(name):
+    """A program of this directory, as a module."""
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"),
+                                                  os.path.join(HERE, name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def test_what_bench_cluster_computes():
+    cluster = script("bench-cluster")
+    assert cluster.off_even([10, 10, 10]) == [0, 0]
+    assert cluster.off_even([8, 10, 12]) == [-20, 20]
+    assert cluster.longest_gap([]) == (0, 0)
+    assert cluster.longest_gap([0, 0, 1, 0, 0, 0, 2, 0, 0, 0]) == (300, 0.6)
+    assert cluster.rate([1, 0, 3, 0]) == 10
+    before, after = ({"messages": at, "reports": at, "placements": 0} for at in (10, 30))
+    assert cluster.messages(before, after, 4)["messages_per_gib"] == 5
+
+
+def test_cpu_of_copies_is_that_above_idle():
+    def host(seconds, records=0, sent=0):
+        return {"guest": seconds, "emulator": 2 * seconds, "records": records, "sent": sent}
+
+    replication = script("bench-replication")
+    idle = [host(0.2)] * 3
+    grown = [host(1.1, 500), host(2.1, sent=9000), host(0.1)]
+    assert {name: round(value) for name, value in
+            replication.cpu(grown, idle, 0.5, 500).items()} == {
+                "primary guest": 4000, "primary emulator": 8000,
+                "secondary guest": 2000, "secondary emulator": 4000}
+    # Without copies nobody is a secondary.
+    assert replication.cpu([host(0.1), host(2.1, sent=9)], idle, 0.5,
+                           500)["secondary guest"] == 0

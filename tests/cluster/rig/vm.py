@@ -188,6 +188,14 @@ class VM:
         if self.alive():
             self._process.send_signal(signal.SIGCONT)
 
+    def cpu_seconds(self):
+        """CPU time that QEMU has used so far: what the guest took, whoever else was busy."""
+        self.require_alive()
+        with open(f"/proc/{self._process.pid}/stat", encoding="ascii") as stat:
+            # Behind the name, which may have spaces: state is the third field.
+            words = stat.read().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def require_alive(self):
         """Raises HostDown when QEMU does not run."""
         if not self.alive():
