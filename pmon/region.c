@@ -217,6 +217,18 @@ static void unassign(struct pmon_space *space, pgoff_t first, pgoff_t last)
 		cond_resched();
 }
 
+/*
+ * pmon_regions_begin - a new address space
+ *
+ * Not where space->lines is initialised: a file's xarrays are one class to lockdep, and
+ * these are never locked in softirq context.
+ */
+void pmon_regions_begin(struct pmon_space *space)
+{
+	xa_init(&space->regions);
+	mt_init_flags(&space->moved, PMON_TREE_FLAGS);
+}
+
 /* pmon_regions_end - the address space is gone. Context: exit_mmap(). */
 void pmon_regions_end(struct pmon_space *space)
 {

@@ -203,6 +203,7 @@ void pmon_regions_unmap(struct pmon_space *space, pgoff_t first, pgoff_t last);
 void pmon_regions_discard(struct pmon_space *space, pgoff_t first, pgoff_t last);
 void pmon_regions_forget_plain(struct pmon_space *space, pgoff_t first,
 			       pgoff_t last);
+void pmon_regions_begin(struct pmon_space *space);
 void pmon_regions_end(struct pmon_space *space);
 void pmon_regions_free(struct pmon_space *space);
 void pmon_regions_host_gone(u32 node);

@@ -208,8 +208,7 @@ static struct pmon_space *space_alloc(struct mm_struct *mm)
 	space->pid = task_tgid_nr(current);
 	get_task_comm(space->comm, current);
 	xa_init_flags(&space->lines, XA_FLAGS_LOCK_BH);
-	xa_init(&space->regions);
-	mt_init_flags(&space->moved, PMON_TREE_FLAGS);
+	pmon_regions_begin(space);
 	mt_init_flags(&space->backing, PMON_TREE_FLAGS);
 	INIT_LIST_HEAD(&space->backings);
 	mt_init_flags(&space->wiped, PMON_TREE_FLAGS);
