@@ -21,7 +21,8 @@ EHOSTDOWN, ETIMEDOUT = 112, 110
 @pytest.fixture(scope="module", name="cluster")
 def one_processor_and_two_memory_hosts():
     with Cluster(memory_hosts=2, memory_mb=64, excache_mb=16, guest_ram_mb=600,
-                 lite_rpc_params={"dead_ms": DEAD_MS}) as cluster:
+                 lite_rpc_params={"dead_ms": DEAD_MS},
+                 gmm_params={"rebalance": 0}) as cluster:   # what is looked at stays there
         cluster.processors[0].load(PROBE)
         yield cluster
 
