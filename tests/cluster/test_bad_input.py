@@ -695,7 +695,7 @@ VNODE = [
     ("policy nonsense", ["set", "policy", "nonsense"], 1,
      "policy nonsense: unknown policy: there are lru, sieve and fifo"),
     ("prefetch maybe", ["set", "prefetch", "maybe"], 2, "'maybe': on or off"),
-    ("prefetch", ["set", "prefetch"], 2, "or prefetch on|off"),
+    ("prefetch", ["set", "prefetch"], 2, "prefetch on|off"),
     ("policy empty", ["set", "policy", ""], 2, "'' is no policy: there are lru, sieve and fifo"),
     ("policy long", ["set", "policy", "x" * 200], 2, "is no policy"),
     ("set what", ["set", "speed", "fast"], 2, "set: what?"),
