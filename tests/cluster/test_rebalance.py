@@ -104,7 +104,9 @@ def test_regions_move_to_a_host_that_joins(cluster, replicas):
     assert listener.kill("INT")
     events = [json.loads(line) for line in listener.output().splitlines()]
     assert at_rest <= len(events) <= at_rest + 1
-    assert {(each["event"], each["host"]) for each in events} == {("rebalanced", joins.address)}
+    assert {each["event"] for each in events} == {"rebalanced"}
+    # Of the other two the emptier one may get a region as well.
+    assert joins.address in {each["host"] for each in events}
 
     process.kill("TERM", wait=0)
     result = process.wait(60)
