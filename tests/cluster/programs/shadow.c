@@ -35,7 +35,7 @@
 static struct {
 	unsigned long ops, pages, threads, forks, trails;
 	uint64_t seed;
-} opt = { .ops = 20000, .pages = 1024, .threads = 1, .forks = 2, .trails = 5, .seed = 1 };
+} opt = { .ops = 20000, .pages = 1024, .threads = 1, .forks = 2, .seed = 1 };
 
 struct window {
 	uint64_t random;
@@ -492,7 +492,7 @@ static void run(struct window *w, unsigned long nr)
 			op_fork(w);
 			continue;
 		}
-		if (below(w, 1000) < opt.trails) {
+		if (opt.trails && below(w, 1000) < opt.trails) {
 			op_trail(w);
 			w->last = "a trail";
 			continue;
