@@ -48,17 +48,22 @@ static int place(struct pmon_region *region, struct lite_placement *placement)
 	return placement->node[0] ? 0 : -EHOSTDOWN;
 }
 
-/* A new one is in step from the start: there is nothing that it lacks. */
-static void begin_secondary(struct pmon_region *region, u32 node)
+/*
+ * A new one is in step from the start: there is nothing that it lacks.
+ * Return: whether it is a secondary now.
+ */
+static bool begin_secondary(struct pmon_region *region, u32 node)
 {
 	struct pmon_holder *holder = pmon_holder_make(region, node);
 
 	if (IS_ERR(holder))
-		return;
-	if (!pmon_stream_open(region, holder) && pmon_holder_add(region, holder))
+		return false;
+	if (!pmon_stream_open(region, holder) && pmon_holder_add(region, holder)) {
 		WRITE_ONCE(holder->in_step, true);
-	else
-		pmon_holder_retire(holder);
+		return true;
+	}
+	pmon_holder_retire(holder);
+	return false;
 }
 
 /*
@@ -69,6 +74,7 @@ int pmon_stream_home(struct pmon_region *region)
 {
 	struct lite_placement placement;
 	struct pmon_holder *primary;
+	u32 failed = 0;
 	unsigned int i;
 	int ret;
 
@@ -84,10 +90,11 @@ int pmon_stream_home(struct pmon_region *region)
 	/* Pairs with pmon_region_primary(). */
 	smp_store_release(&region->primary, primary);
 	for (i = 1; i < placement.nr && i <= PMON_SECONDARIES; i++)
-		begin_secondary(region, placement.node[i]);
+		if (!begin_secondary(region, placement.node[i]))
+			failed = placement.node[i];
 	if (pmon_holders_in_step(region) < region->space->budget->replicas)
 		pmon_repair_soon(region);
-	pmon_event_copies(region, 0);
+	pmon_event_copies(region, failed);
 	return 0;
 }
 

@@ -119,7 +119,9 @@ def told(listener, victim):
     for events in regions.values():
         kinds = [event["event"] for event in events]
         assert kinds in (["failover", "degraded", "repaired"], ["degraded", "repaired"]), events
-        assert events[-2]["host"] == victim.address
+        # A region that began after the death may have been given too few hosts.
+        assert (events[-2].get("host") == victim.address or
+                len(events) == 2 and "host" not in events[0]), events
         assert victim.address not in (events[0]["host"] if kinds[0] == "failover" else "",
                                       events[-1]["host"])
     assert any(len(events) == 3 for events in regions.values())
