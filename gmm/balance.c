@@ -142,16 +142,6 @@ static u64 may_move(const struct pair *pair, const struct gmm_member *giver)
 	return apart > capacity_of(giver) / NOISE_PART ? apart / 2 : 0;
 }
 
-static bool named(const struct gmm_balance *req, u32 node)
-{
-	u32 i;
-
-	for (i = 0; req && i < le32_to_cpu(req->nr_avoid); i++)
-		if (le32_to_cpu(req->avoid[i]) == node)
-			return true;
-	return false;
-}
-
 /*
  * The host that lacks most to its share, other than @req names.
  * Return: NULL: none lacks anything.
@@ -167,7 +157,9 @@ static const struct gmm_member *emptiest(const struct gmm_members *members,
 
 	for (i = 0; i < members->nr; i++) {
 		member = &members->member[i];
-		if (!counts(member) || named(req, member->node))
+		if (!counts(member) ||
+		    (req && gmm_named(req->avoid, le32_to_cpu(req->nr_avoid),
+				      member->node)))
 			continue;
 		weigh_receiver(members, totals, member, now_ms, &here);
 		if (!here.under || (best && here.under <= pair->under))
@@ -216,18 +208,13 @@ void gmm_balance_mark(const struct gmm_members *members, u64 now_ms,
 static bool balance_valid(const struct lite_request *req)
 {
 	const struct gmm_balance *body = req->body;
-	u32 i, nr;
 
 	if (req->body_len != sizeof(*body) || req->payload_len ||
 	    req->nr_direct)
 		return false;
-	nr = le32_to_cpu(body->nr_avoid);
-	if (nr > GMM_AVOID_MAX || (!body->from && (nr || body->pages)))
+	if (!body->from && (body->nr_avoid || body->pages))
 		return false;
-	for (i = nr; i < GMM_AVOID_MAX; i++)
-		if (body->avoid[i])
-			return false;
-	return true;
+	return gmm_avoid_valid(body->avoid, body->nr_avoid);
 }
 
 /* The asker's move, or one that is over; NULL: there are too many. */

@@ -155,6 +155,8 @@ int gmm_counters_read(const struct gmm_members *members,
 /* placement.c */
 int gmm_place(struct gmm_members *members, const struct lite_request *req,
 	      u64 now_ms, struct gmm_placed *placed);
+bool gmm_named(const __le32 *nodes, u32 nr, u32 node);
+bool gmm_avoid_valid(const __le32 *avoid, __le32 nr);
 int gmm_policy_find(const char *name);
 const char *gmm_policy_name(enum gmm_policy policy);
 

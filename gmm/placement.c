@@ -123,7 +123,8 @@ static struct rank rank_of(const struct choice *choice,
 	return rank;
 }
 
-static bool named(const __le32 *nodes, u32 nr, u32 node)
+/** gmm_named - is @node one of @nodes? */
+bool gmm_named(const __le32 *nodes, u32 nr, u32 node)
 {
 	u32 i;
 
@@ -145,7 +146,7 @@ static bool fits(const struct choice *choice, const struct gmm_member *member)
 	for (i = 0; i < choice->nr; i++)
 		if (choice->node[i] == member->node)
 			return false;
-	return !named(req->avoid, le32_to_cpu(req->nr_avoid), member->node);
+	return !gmm_named(req->avoid, le32_to_cpu(req->nr_avoid), member->node);
 }
 
 static bool choose(struct choice *choice)
@@ -191,23 +192,31 @@ static u32 load_unit(const struct gmm_members *members)
 	return clamp_t(u64, load, LOAD_UNIT_MIN, U32_MAX / 2);
 }
 
+/** gmm_avoid_valid - hosts to be avoided in a request: what is not used is zero */
+bool gmm_avoid_valid(const __le32 *avoid, __le32 nr)
+{
+	u32 i;
+
+	if (le32_to_cpu(nr) > GMM_AVOID_MAX)
+		return false;
+	for (i = le32_to_cpu(nr); i < GMM_AVOID_MAX; i++)
+		if (avoid[i])
+			return false;
+	return true;
+}
+
 static bool place_valid(const struct lite_request *req)
 {
 	const struct gmm_place *place = req->body;
-	u32 i, copies;
+	u32 copies;
 
 	if (req->body_len != sizeof(*place) || req->payload_len ||
 	    req->nr_direct)
 		return false;
 	copies = le32_to_cpu(place->copies);
-	if (!copies || copies > GMM_PLACE_MAX || place->reserved ||
-	    le32_to_cpu(place->flags) & ~GMM_PLACE_REPLICAS ||
-	    le32_to_cpu(place->nr_avoid) > GMM_AVOID_MAX)
-		return false;
-	for (i = le32_to_cpu(place->nr_avoid); i < GMM_AVOID_MAX; i++)
-		if (place->avoid[i])
-			return false;
-	return true;
+	return copies && copies <= GMM_PLACE_MAX && !place->reserved &&
+	       !(le32_to_cpu(place->flags) & ~GMM_PLACE_REPLICAS) &&
+	       gmm_avoid_valid(place->avoid, place->nr_avoid);
 }
 
 /* A primary first, unless replicas only are wanted, then replicas. */

@@ -25,7 +25,6 @@
 #define AGAIN_MS	10000	/* after the manager said no, or nothing */
 /* After a move, until the manager has heard of what it changed, and more. */
 #define REST_MS		(GMM_MOVE_SETTLE_MS + 500)
-#define HOSTS_MAX	64
 #define REGIONS_MAX	64	/* that are counted at a time */
 #define PAGES_MIN	64	/* of a region: less is not worth it */
 
@@ -100,8 +99,8 @@ static void begin(struct pmon_region *region, struct pmon_holder *primary,
  * @pages: how much they have
  */
 struct look {
-	u32 node[HOSTS_MAX];
-	unsigned int nr_nodes;
+	u32 node[PMON_HOSTS_MAX];
+	int nr_nodes;
 	unsigned long skip;
 	unsigned long seen;
 	unsigned int nr;
@@ -109,25 +108,9 @@ struct look {
 	unsigned long pages[REGIONS_MAX];
 };
 
-static void find_crowded(struct look *look)
-{
-	struct lite_member *members;
-	int i, nr;
-
-	members = kmalloc_array(HOSTS_MAX, sizeof(*members), GFP_KERNEL);
-	if (!members)
-		return;
-	nr = lite_members(members, HOSTS_MAX);
-	for (i = 0; i < nr; i++)
-		if (members[i].flags & LITE_MEMBER_CROWDED &&
-		    !(members[i].flags & LITE_MEMBER_DRAINING))
-			look->node[look->nr_nodes++] = members[i].node;
-	kfree(members);
-}
-
 static bool is_crowded(const struct look *look, u32 node)
 {
-	unsigned int i;
+	int i;
 
 	for (i = 0; i < look->nr_nodes; i++)
 		if (look->node[i] == node)
@@ -237,8 +220,9 @@ static unsigned int look_for_one(struct look *look)
 	bool moves;
 	unsigned int i;
 
-	find_crowded(look);
-	if (!look->nr_nodes)
+	/* Hosts that are being drained are not among them (gmm/balance.c). */
+	look->nr_nodes = pmon_hosts_flagged(LITE_MEMBER_CROWDED, look->node);
+	if (look->nr_nodes <= 0)
 		return LOOK_MS;
 	look->skip = skip;
 	pmon_spaces_for_each(find_regions, look);

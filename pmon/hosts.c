@@ -7,22 +7,15 @@
 
 #include "internal.h"
 
-#define HOSTS_MAX	64
 #define LOOK_MS		500	/* how soon a host is seen to be drained */
 
 static DEFINE_SPINLOCK(draining_lock);	/* protects the list; any context */
-static u32 draining[HOSTS_MAX];
+static u32 draining[PMON_HOSTS_MAX];
 static unsigned int nr_draining;
 
 /*
- * Regions at draining[i], as of the last look; -1: it is the first. The look's own: the
- * list is changed by nobody else.
- */
-static long held[HOSTS_MAX];
-
-/*
  * pmon_hosts_choose - memory host with the most free frames
- * Return: node id, 0 if no memory host has joined. Context: any.
+ * Return: node id, 0 if no memory host has joined. Context: process.
  */
 u32 pmon_hosts_choose(void)
 {
@@ -31,10 +24,10 @@ u32 pmon_hosts_choose(void)
 	u64 most = 0;
 	int i, nr;
 
-	members = kmalloc_array(HOSTS_MAX, sizeof(*members), GFP_KERNEL);
+	members = kmalloc_array(PMON_HOSTS_MAX, sizeof(*members), GFP_KERNEL);
 	if (!members)
 		return 0;
-	nr = lite_members(members, HOSTS_MAX);
+	nr = lite_members(members, PMON_HOSTS_MAX);
 	for (i = 0; i < nr; i++) {
 		if (!(members[i].services & BIT(LITE_SVC_MMON)) ||
 		    members[i].flags & LITE_MEMBER_DRAINING)
@@ -46,6 +39,29 @@ u32 pmon_hosts_choose(void)
 	}
 	kfree(members);
 	return node;
+}
+
+/*
+ * pmon_hosts_flagged - memory hosts of which the manager says something
+ * @flag: LITE_MEMBER_*
+ * @node: result, room for PMON_HOSTS_MAX
+ *
+ * Context: process. Return: how many; -ENOMEM.
+ */
+int pmon_hosts_flagged(u32 flag, u32 *node)
+{
+	struct lite_member *members;
+	int i, nr, n = 0;
+
+	members = kmalloc_array(PMON_HOSTS_MAX, sizeof(*members), GFP_KERNEL);
+	if (!members)
+		return -ENOMEM;
+	nr = lite_members(members, PMON_HOSTS_MAX);
+	for (i = 0; i < nr; i++)
+		if (members[i].flags & flag)
+			node[n++] = members[i].node;
+	kfree(members);
+	return n;
 }
 
 /* ---- hosts that are being drained ------------------------------------------------ */
@@ -81,65 +97,46 @@ static int leave_drained(struct pmon_space *space, void *arg)
 	return 0;
 }
 
-/* All that is to leave these hosts leaves them; who listens is told when it has. */
-static void drain_hosts(void)
+/*
+ * All that is to leave these hosts leaves them; who listens is told when it has: at the
+ * first look at a host that has nothing, or after one at which it had.
+ */
+static void drain_hosts(const u32 *before, unsigned int before_nr)
 {
-	static long holds[HOSTS_MAX];
-	unsigned int i;
+	static long held[PMON_HOSTS_MAX];	/* regions at draining[i], as of the last look */
+	static long holds[PMON_HOSTS_MAX];
+	unsigned int i, j;
 
 	memset(holds, 0, sizeof(holds));
 	pmon_spaces_for_each(leave_drained, holds);
 	for (i = 0; i < nr_draining; i++) {
-		if (!holds[i] && held[i])
+		for (j = 0; j < before_nr && before[j] != draining[i]; j++)
+			;
+		if (!holds[i] && (j == before_nr || held[j]))
 			pmon_event("drained", NULL, draining[i]);
-		held[i] = holds[i];
 	}
-}
-
-static long held_before(const u32 *before, unsigned int nr, u32 node)
-{
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		if (before[i] == node)
-			return held[i];
-	return -1;
-}
-
-/* The list is now that of @members. */
-static void note_draining(const struct lite_member *members, int nr)
-{
-	static long now[HOSTS_MAX];
-	static u32 before[HOSTS_MAX];
-	unsigned int before_nr = nr_draining, n = 0, at;
-	int i;
-
-	memcpy(before, draining, sizeof(before));
-	spin_lock_bh(&draining_lock);
-	for (i = 0; i < nr; i++)
-		if (members[i].flags & LITE_MEMBER_DRAINING)
-			draining[n++] = members[i].node;
-	nr_draining = n;
-	spin_unlock_bh(&draining_lock);
-	for (at = 0; at < n; at++)
-		now[at] = held_before(before, before_nr, draining[at]);
-	memcpy(held, now, sizeof(held));
+	memcpy(held, holds, sizeof(held));
 }
 
 static void look_for_drained(struct work_struct *work);
 static DECLARE_DELAYED_WORK(look_work, look_for_drained);
 
+/* Nobody else changes the list, so it is read here without the lock. */
 static void look_for_drained(struct work_struct *work)
 {
-	struct lite_member *members;
+	static u32 before[PMON_HOSTS_MAX], now[PMON_HOSTS_MAX];
+	unsigned int before_nr = nr_draining;
+	int nr = pmon_hosts_flagged(LITE_MEMBER_DRAINING, now);
 
-	members = kmalloc_array(HOSTS_MAX, sizeof(*members), GFP_KERNEL);
-	if (members) {
-		note_draining(members, lite_members(members, HOSTS_MAX));
-		kfree(members);
+	if (nr >= 0) {
+		memcpy(before, draining, sizeof(before));
+		spin_lock_bh(&draining_lock);
+		memcpy(draining, now, nr * sizeof(*now));
+		nr_draining = nr;
+		spin_unlock_bh(&draining_lock);
+		if (nr)
+			drain_hosts(before, before_nr);
 	}
-	if (nr_draining)
-		drain_hosts();
 	schedule_delayed_work(&look_work, msecs_to_jiffies(LOOK_MS));
 }
 

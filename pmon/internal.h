@@ -750,10 +750,13 @@ void pmon_intercept_exit(void);
 
 /* ---- hosts.c, netlink.c ----------------------------------------------------- */
 
+#define PMON_HOSTS_MAX	64	/* memory hosts that are looked at */
+
 int pmon_hosts_init(void);
 void pmon_hosts_look_end(void);
 void pmon_hosts_exit(void);
 u32 pmon_hosts_choose(void);
+int pmon_hosts_flagged(u32 flag, u32 *node);
 bool pmon_host_draining(u32 node);
 extern struct genl_family pmon_family;
 int pmon_netlink_init(void);

@@ -265,17 +265,14 @@ static int look(struct pmon_region *region, bool alone, u32 *node,
 }
 
 /*
- * The region moves, and another holder is wanted. One way or the other that is over
- * soon: what does not succeed is not tried again. Return: whether it does not move now.
+ * The region moves from @from, and another holder is wanted. One way or the other that
+ * is over soon: what does not succeed is not tried again.
  */
-static bool move_fails(struct pmon_region *region, u32 to, const u32 *node)
+static void seed_move(struct pmon_region *region, u32 from, u32 to)
 {
-	bool fails = pmon_host_draining(node[0]) || pmon_host_draining(to) ||
-		     pmon_holder_at(region, to) || seed(region, to, true);
-
-	if (fails)
+	if (pmon_host_draining(from) || pmon_host_draining(to) ||
+	    pmon_holder_at(region, to) || seed(region, to, true))
 		pmon_move_end(region, false);
-	return fails;
 }
 
 /* Return: 0: nothing is left to be done; else to be tried again. */
@@ -294,7 +291,7 @@ static int repair(struct pmon_region *region)
 		if (ret <= 0)
 			return ret == -ENOENT ? 0 : ret;
 		if (to) {
-			move_fails(region, to, node);
+			seed_move(region, node[0], to);
 			continue;
 		}
 		drained = pmon_host_draining(node[0]);

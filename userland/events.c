@@ -76,7 +76,7 @@ static int follow(struct events *events)
 		return VN_FAILED;
 	}
 	if (!err) {
-		err = vn_nl_join(&nl, SK_GROUP_EVENTS);
+		err = vn_nl_join(&nl, SK_FAMILY_PMON, SK_GROUP_EVENTS);
 		if (!err)
 			err = listen_to(&nl, events);
 		vn_nl_close(&nl);

@@ -147,21 +147,24 @@ static int family_cb(const struct nlmsghdr *nlh, void *arg)
 	return 0;
 }
 
-static int resolve(struct vn_nl *nl, const char *name)
+/* What the kernel knows of family @name, to @cb. */
+static int ask_family(struct vn_nl *nl, const char *name, vn_nl_cb cb, void *arg)
 {
+	uint16_t family = nl->family;
 	struct nlmsghdr *nlh;
-	uint16_t family = 0;
-	int err;
 
 	nl->family = GENL_ID_CTRL;
 	nlh = vn_nl_request(nl, CTRL_CMD_GETFAMILY, 0);
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, name);
-	err = vn_nl_talk(nl, nlh, family_cb, &family);
-	if (err)
-		return err;
 	nl->family = family;
-	snprintf(nl->family_name, sizeof(nl->family_name), "%s", name);
-	return family ? 0 : -ENOENT;
+	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, name);
+	return vn_nl_talk(nl, nlh, cb, arg);
+}
+
+static int resolve(struct vn_nl *nl, const char *name)
+{
+	int err = ask_family(nl, name, family_cb, &nl->family);
+
+	return err || nl->family ? err : -ENOENT;
 }
 
 int vn_nl_open(struct vn_nl *nl, const char *family)
@@ -227,18 +230,11 @@ static int group_cb(const struct nlmsghdr *nlh, void *arg)
 	return 0;
 }
 
-int vn_nl_join(struct vn_nl *nl, const char *name)
+int vn_nl_join(struct vn_nl *nl, const char *family, const char *name)
 {
 	struct group group = { .name = name };
-	uint16_t family = nl->family;
-	struct nlmsghdr *nlh;
-	int err;
+	int err = ask_family(nl, family, group_cb, &group);
 
-	nl->family = GENL_ID_CTRL;
-	nlh = vn_nl_request(nl, CTRL_CMD_GETFAMILY, 0);
-	nl->family = family;
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, nl->family_name);
-	err = vn_nl_talk(nl, nlh, group_cb, &group);
 	if (err)
 		return err;
 	if (!group.id)

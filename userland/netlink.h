@@ -6,14 +6,12 @@
 #include <stdint.h>
 
 #include <libmnl/libmnl.h>
-#include <linux/genetlink.h>
 
 #define VN_EXTACK_MAX	256
 
 struct vn_nl {
 	struct mnl_socket *sock;
 	uint16_t family;
-	char family_name[GENL_NAMSIZ];
 	uint32_t portid;
 	uint32_t seq;
 	char extack[VN_EXTACK_MAX];	/* the kernel's words on the last refusal */
@@ -44,10 +42,10 @@ struct nlmsghdr *vn_nl_request(struct vn_nl *nl, uint8_t cmd, uint16_t flags);
 int vn_nl_talk(struct vn_nl *nl, struct nlmsghdr *nlh, vn_nl_cb cb, void *arg);
 
 /**
- * vn_nl_join - hear what the family sends to its multicast group @name
+ * vn_nl_join - hear what @family, which is open, sends to its multicast group @name
  * Return: 0; -ENOENT: it has no such group; other negative errno.
  */
-int vn_nl_join(struct vn_nl *nl, const char *name);
+int vn_nl_join(struct vn_nl *nl, const char *family, const char *name);
 
 /**
  * vn_nl_listen - wait for messages of groups, and hand each to @cb

@@ -4,7 +4,6 @@ from there when the host has to serve."""
 
 import json
 import os
-import time
 
 import pytest
 
@@ -40,20 +39,12 @@ def file_blocks(host):
     return int(host.run(f"df -k {DIRECTORY} | tail -1").stdout.split()[2])
 
 
-def wait_for(what, condition, timeout=60):
-    """Until CONDITION() is true."""
-    end = time.monotonic() + timeout * SLOW
-    while not condition():
-        assert time.monotonic() < end, f"{what}: not within {timeout} s"
-        time.sleep(0.2)
-
-
 def test_pages_come_back_from_the_store(cluster):
     """Content is right; the memory of the log is bounded; nothing stays in the file."""
     process = cluster.processors[0].spawn(
         ["vnode", "run", "--excache", "1M", "--replicas", "1", "--", PATTERN,
          "--mb", "12", "--seconds", str(40 * SLOW)])
-    wait_for("segments in the store", lambda: process.poll() is not None or any(
+    cluster.wait_for("segments in the store", lambda: process.poll() is not None or any(
         mmon(host)["log_segments_stored"] > 6 for host in cluster.memory_hosts))
     assert process.poll() is None, process.output("err")
     secondary, primary = sorted(cluster.memory_hosts, key=lambda host: mmon(host)["frames_free"],
@@ -65,6 +56,6 @@ def test_pages_come_back_from_the_store(cluster):
     assert process.wait(200).status == 0, process.output() + process.output("err")
     assert mmon(secondary)["log_loads"] > 100
     print({name: value for name, value in mmon(secondary).items() if name.startswith("log_")})
-    wait_for("clean-up", lambda: mmon(secondary)["frames_free"] == figures["frames_total"] and
+    cluster.wait_for("clean-up", lambda: mmon(secondary)["frames_free"] == figures["frames_total"] and
              not mmon(secondary)["log_records"] and not mmon(secondary)["log_segments_stored"])
-    wait_for("holes", lambda: file_blocks(secondary) == 0, 10)
+    cluster.wait_for("holes", lambda: file_blocks(secondary) == 0, 10)

@@ -40,14 +40,6 @@ def used(cluster):
     return [mmon["frames_total"] - mmon["frames_free"] for mmon in figures]
 
 
-def wait_for(what, condition, timeout=60):
-    """Until CONDITION() is true."""
-    end = time.monotonic() + timeout * SLOW
-    while not condition():
-        assert time.monotonic() < end, f"{what}: not within {timeout} s"
-        time.sleep(0.3)
-
-
 def even(frames):
     """Whether no host is further from the mean than gmm lets it be, but for one region."""
     mean = sum(frames) / len(frames)
@@ -60,7 +52,7 @@ def nothing_left(cluster):
         figures = [status(host)["modules"]["mmon"] for host in cluster.memory_hosts]
         return not any(mmon["spaces"] or mmon["replicas"] or mmon["log_records"] or
                        mmon["frames_free"] != mmon["frames_total"] for mmon in figures)
-    wait_for("clean-up", clean, 30)
+    cluster.wait_for("clean-up", clean, 30)
     counters = pmon(cluster)
     assert counters["lines_free"] == counters["lines_total"] and counters["regions"] == 0
 
@@ -77,12 +69,12 @@ def test_regions_move_to_a_host_that_joins(cluster, replicas):
         ["vnode", "run", "--excache", "2M", "--replicas", str(replicas), "--", VERSIONS,
          "--mb", "16", "--threads", "2", "--seed", "5", "--seconds", str(300 * SLOW)])
     hosts = cluster.memory_hosts[:2]
-    wait_for("memory in use", lambda: process.poll() is not None or sum(
+    cluster.wait_for("memory in use", lambda: process.poll() is not None or sum(
         mmon["frames_total"] - mmon["frames_free"] for mmon in (
             status(host)["modules"]["mmon"] for host in hosts)) > 6 * REGION)
     assert process.poll() is None, process.output("err")
     joins.load("mmon", **MMON)
-    wait_for("join", lambda: len(json.loads(processor.run(
+    cluster.wait_for("join", lambda: len(json.loads(processor.run(
         ["vnode", "host", "list", "--json"]).stdout)["hosts"]) == 3)
     time.sleep(3 * SLOW)
     assert pmon(cluster)["rebalanced"] == before and not even(used(cluster))
@@ -90,7 +82,7 @@ def test_regions_move_to_a_host_that_joins(cluster, replicas):
     listener = processor.spawn(["vnode", "events", "--json"])
     processor.run(["vnode", "set", "rebalance", "on"])
     started = time.monotonic()
-    wait_for("even hosts", lambda: process.poll() is not None or
+    cluster.wait_for("even hosts", lambda: process.poll() is not None or
              pmon(cluster)["rebalanced"] >= before + 2 and even(used(cluster)))
     print(f"even after {time.monotonic() - started:.1f} s: {used(cluster)}")
     assert process.poll() is None, process.output("err")

@@ -172,6 +172,13 @@ class Cluster:
         """SECONDS, or as many as a debug kernel takes for the same."""
         return seconds * (DEBUG_PATIENCE if self.kernel.debug else 1)
 
+    def wait_for(self, what, condition, timeout=60):
+        """Until CONDITION() is true; WHAT it is, in words. See patience()."""
+        end = time.monotonic() + self.patience(timeout)
+        while not condition():
+            assert time.monotonic() < end, f"{what}: not within {timeout} s"
+            time.sleep(0.2)
+
     def _boot_all(self):
         # More VMs at once than CPUs only makes each so slow that it times out.
         started = time.monotonic()

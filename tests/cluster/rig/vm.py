@@ -39,9 +39,9 @@ DEBUG_APPEND = [
     "kasan_multi_shot",
 ]
 
-
 # What the kernel says when two timers disagree by a tenth and it believes the worse.
 CLOCK_WRONG = b"PIT calibration deviates from"
+
 
 @functools.lru_cache
 def have_kvm():
