@@ -81,8 +81,7 @@ struct gmm_move {
  * struct gmm_members - all of them, in no order
  * @lease_ms: a member that has not reported for so long is gone
  * @start_ms: when this manager started
- * @first_epoch: of this manager's life
- * @epoch: of the last placement
+ * @life: tells this manager from others, and from itself before a restart
  * @policy: in force
  * @rebalance: address spaces may be moved
  * @turn: where the last primary and the last replica were placed
@@ -100,8 +99,7 @@ struct gmm_members {
 	u32 nr;
 	struct gmm_member member[GMM_HOSTS_MAX];
 	u64 start_ms;
-	u64 first_epoch;
-	u64 epoch;
+	u64 life;
 	enum gmm_policy policy;
 	bool rebalance;
 	u32 turn[2];
@@ -135,7 +133,7 @@ enum gmm_news {
 
 /* members.c */
 void gmm_members_init(struct gmm_members *members, u32 lease_ms, u64 now_ms,
-		      u64 now_s);
+		      u64 life);
 struct gmm_member *gmm_members_find(struct gmm_members *members, u32 node);
 int gmm_members_report(struct gmm_members *members,
 		       const struct lite_request *req, u64 now_ms,

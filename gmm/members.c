@@ -20,15 +20,14 @@ static_assert(GMM_ANSWER_MAX <= LITE_BODY_MAX);
 /* Reports may come faster than once a second: that is too short to count. */
 #define LOAD_MS_MIN	500
 
-/** gmm_members_init - an empty table; @now_s: seconds since 1970 */
+/** gmm_members_init - an empty table; @life: as no other manager's */
 void gmm_members_init(struct gmm_members *members, u32 lease_ms, u64 now_ms,
-		      u64 now_s)
+		      u64 life)
 {
 	memset(members, 0, sizeof(*members));
 	members->lease_ms = lease_ms;
 	members->start_ms = now_ms;
-	members->first_epoch = now_s << 32;
-	members->epoch = members->first_epoch;
+	members->life = life;
 }
 
 /** gmm_members_find - Return: the member; NULL: there is none */
@@ -341,7 +340,7 @@ u32 gmm_members_list(const struct gmm_members *members, u64 now_ms,
 
 	hosts->nr = cpu_to_le32(members->nr);
 	hosts->lease_ms = cpu_to_le32(members->lease_ms);
-	hosts->epoch = cpu_to_le64(members->first_epoch);
+	hosts->life = cpu_to_le64(members->life);
 	for (i = 0; i < members->nr; i++)
 		put_host(&members->member[i], now_ms, &hosts->host[i]);
 	gmm_balance_mark(members, now_ms, hosts);

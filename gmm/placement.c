@@ -262,7 +262,6 @@ int gmm_place(struct gmm_members *members, const struct lite_request *req,
 	if (choice.nr < le32_to_cpu(choice.req->copies))
 		members->placed_fewer++;
 	memset(placed, 0, sizeof(*placed));
-	placed->epoch = cpu_to_le64(++members->epoch);
 	placed->nr = cpu_to_le32(choice.nr);
 	for (i = 0; i < choice.nr; i++)
 		placed->node[i] = cpu_to_le32(choice.node[i]);

@@ -245,7 +245,7 @@ int gmm_serve_start(u32 lease_ms, enum gmm_policy policy, bool rebalance)
 	int err;
 
 	mutex_lock(&lock);
-	gmm_members_init(&members, lease_ms, now_ms(), ktime_get_real_seconds());
+	gmm_members_init(&members, lease_ms, now_ms(), ktime_get_real_ns());
 	members.policy = policy;
 	members.rebalance = rebalance;
 	mutex_unlock(&lock);

@@ -9,7 +9,7 @@
  *
  * The manager can be changed at any time. A report that is under way to the former
  * one ends when it ends, for nothing: member_turn has gone on. A manager that has
- * just started, which its epoch tells, knows the hosts only that have reported to
+ * just started, which its life tells, knows the hosts only that have reported to
  * it. For the length of a lease its list is added to the former one.
  *
  * The manager stores nothing. That this host is draining is known from its list,
@@ -37,7 +37,7 @@ static struct lite_member member_next[GMM_HOSTS_MAX];	/* being made */
 static int member_nr;
 static unsigned long member_stamp;		/* when the list came */
 static u32 member_interval = REPORT_MS;
-static u64 member_epoch;			/* of the manager that it came from */
+static u64 member_life;			/* of the manager that it came from */
 static unsigned long member_grace;		/* until then it may lack hosts */
 static u32 own_services;
 static struct lite_member_figures own_figures;
@@ -179,7 +179,7 @@ static void member_note_self(const struct lite_member *self)
 static void member_take(const struct gmm_hosts *msg, int nr)
 {
 	u32 lease = le32_to_cpu(msg->lease_ms);
-	u64 epoch = le64_to_cpu(msg->epoch);
+	u64 life = le64_to_cpu(msg->life);
 	int i;
 
 	lockdep_assert_held(&member_lock);
@@ -188,9 +188,9 @@ static void member_take(const struct gmm_hosts *msg, int nr)
 		if (member_next[i].node == lite_params.self)
 			member_note_self(&member_next[i]);
 	}
-	if (epoch != member_epoch && member_nr)
+	if (life != member_life && member_nr)
 		member_grace = jiffies + msecs_to_jiffies(min(lease, 60000u));
-	member_epoch = epoch;
+	member_life = life;
 	if (time_before(jiffies, member_grace))
 		nr = members_keep(nr);
 	memcpy(member_list, member_next, nr * sizeof(member_list[0]));

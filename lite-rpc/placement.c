@@ -100,7 +100,6 @@ static int placed_check(const struct gmm_placed *placed, u32 copies,
 			return -EBADMSG;
 		out->node[i] = node;
 	}
-	out->epoch = le64_to_cpu(placed->epoch);
 	out->nr = nr;
 	return 0;
 }

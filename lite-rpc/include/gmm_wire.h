@@ -77,7 +77,7 @@ static_assert(sizeof(struct gmm_host) == 46);
 struct gmm_hosts {
 	__le32 nr;
 	__le32 lease_ms;	/* report at least three times as often */
-	__le64 epoch;		/* of this manager's life: the first it can give */
+	__le64 life;		/* differs from manager to manager, and after a restart */
 	struct gmm_host host[];
 };
 
@@ -99,9 +99,6 @@ static_assert(sizeof(struct gmm_place) == 56);
 
 /**
  * struct gmm_placed - these
- * @epoch: larger than that of any placement before, also by another manager, as
- *	long as the clocks of managers agree: seconds since 1970 when this manager
- *	started << 32 | number of the placement
  * @nr: 1..copies; fewer than wanted if there are not so many hosts
  * @node: different hosts, none of those to avoid, none that is draining. The first
  *	is for the primary (unless GMM_PLACE_REPLICAS) and has free frames, the
@@ -111,12 +108,11 @@ static_assert(sizeof(struct gmm_place) == 56);
  * waits for the hosts to report; it answers within GMM_SETTLE_MS.
  */
 struct gmm_placed {
-	__le64 epoch;
 	__le32 nr;
 	__le32 node[GMM_PLACE_MAX];
 };
 
-static_assert(sizeof(struct gmm_placed) == 24);
+static_assert(sizeof(struct gmm_placed) == 16);
 
 /* After its start, for every host to have reported: they do once a second. */
 #define GMM_SETTLE_MS	1500

@@ -422,12 +422,10 @@ void lite_member_publish(enum lite_service service, bool present,
 
 /**
  * struct lite_placement - the manager's choice of hosts
- * @epoch: grows with each placement
  * @nr: how many, 1 to as many as wanted
  * @node: different hosts, for the primary first
  */
 struct lite_placement {
-	u64 epoch;
 	u32 nr;
 	u32 node[LITE_PLACE_MAX];
 };

@@ -71,10 +71,10 @@ def knows_all(manager):
 
 
 def place(host, *words):
-    """lite_place() on HOST: (error, epoch, addresses)."""
+    """lite_place() on HOST: (error, addresses)."""
     host.write_file(PLACE, " ".join(words) + "\n")
-    error, epoch, *addresses = host.read_file(PLACE).split()
-    return -int(error), int(epoch), addresses
+    error, *addresses = host.read_file(PLACE).split()
+    return -int(error), addresses
 
 
 def test_placement_is_switchable(cluster, program):
@@ -85,10 +85,10 @@ def test_placement_is_switchable(cluster, program):
     processor.run(["vnode", "set", "placement", "round-robin"])
     assert status(processor)["placement"] == "round-robin"
     found = [place(processor, "1") for _ in range(6)]
-    assert all(error == 0 and len(where) == 1 for error, _, where in found), found
-    assert [where for *_, where in found[:2]] == [where for *_, where in found[2:4]]
-    assert {where[0] for *_, where in found} == {host.address for host in memory}
-    assert [epoch for _, epoch, _ in found] == [found[0][1] + i for i in range(6)]
+    assert all(error == 0 and len(where) == 1 for error, where in found), found
+    assert {where[0] for _, where in found} == {host.address for host in memory}
+    # Somebody else may have asked in between, once.
+    assert sum(one == next_ for one, next_ in zip(found, found[1:])) <= 1, found
     refused = memory[0].run(["vnode", "set", "placement", "most-free"], check=False)
     assert refused.status == 1 and "set it on the manager" in refused.stderr
     makes_progress(cluster, program)
@@ -102,7 +102,7 @@ def test_drain_outlives_the_manager(cluster, program):
     wait_for(lambda: "this host is being drained" in first.klog())
     assert f"{first.address} is to be drained" in processor.klog()
     assert not listed(processor)[second.address]["draining"]
-    _, last, where = place(processor, "1")
+    _, where = place(processor, "1")
     assert where == [second.address]
     assert place(processor, "1", second.address)[0] == EHOSTDOWN
 
@@ -116,8 +116,8 @@ def test_drain_outlives_the_manager(cluster, program):
     assert time.monotonic() - started < 3 * SLOW
     processor.load("gmm", placement="round-robin")
     # Waits until the manager has heard of all.
-    _, epoch, where = place(processor, "1")
-    assert where == [second.address] and epoch > last
+    _, where = place(processor, "1")
+    assert where == [second.address]
     knows_all(processor)
     assert "is to be drained as before" in processor.klog()
     assert listed(processor)[first.address]["draining"]
@@ -131,7 +131,6 @@ def test_manager_moves(cluster, program):
             if space["module"] == "pmon"}
     # The one that the program does not need, and which dies for that.
     target = second if first.address in home else first
-    last = place(processor, "1")[1]
     target.load("gmm")
     for host in (*cluster.memory_hosts, processor):
         host.run(["vnode", "set", "manager", target.address])
@@ -141,8 +140,8 @@ def test_manager_moves(cluster, program):
     assert set(listed(processor)) == {first.address, second.address}
     assert listed(second)[first.address]["draining"]
     makes_progress(cluster, program)
-    error, epoch, where = place(processor, "1")
-    assert not error and where == [second.address] and epoch > last
+    error, where = place(processor, "1")
+    assert not error and where == [second.address]
 
     for regex, reason in RXE_LINK_CUT:
         cluster.allow_log(regex, reason)

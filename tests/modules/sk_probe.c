@@ -10,7 +10,7 @@
  *
  *	COPIES [ADDRESS-TO-AVOID]
  *
- * and read "ERROR EPOCH ADDRESS...", what lite_place() found.
+ * and read "ERROR ADDRESS...", what lite_place() found.
  */
 #include <linux/debugfs.h>
 #include <linux/kernel.h>
@@ -97,7 +97,7 @@ static int probe_place(char *text)
 	if (nr == 2)
 		avoid = be32_to_cpu(*(__be32 *)ip);
 	err = lite_place(4711, copies, &avoid, nr - 1, &placed);
-	at = scnprintf(outcome, sizeof(outcome), "%d %llu", err, placed.epoch);
+	at = scnprintf(outcome, sizeof(outcome), "%d", err);
 	for (i = 0; i < placed.nr; i++)
 		at += scnprintf(outcome + at, sizeof(outcome) - at, " %pI4h",
 				&placed.node[i]);

@@ -367,7 +367,7 @@ void shim_run_work(void);	/* what is pending now, once */
 extern u64 shim_now_ms;
 #define ktime_get_boottime()	(shim_now_ms)
 #define ktime_to_ms(t)		(t)
-#define ktime_get_real_seconds()	(1000000 + shim_now_ms / 1000)
+#define ktime_get_real_ns()	((1000000000ull + shim_now_ms) * 1000000)
 #define msecs_to_jiffies(ms)	((unsigned long)(ms) * HZ / 1000)
 
 #endif /* SHIM_H */
