@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 TESTS = os.path.dirname(os.path.realpath(__file__))
-FUZZ_SECONDS = 60       # all targets together
+FUZZ_SECONDS = 40       # all targets together
 
 
 def run(*command, timeout=900):

@@ -39,15 +39,21 @@ def pytest_runtest_call(item):
         item.obj = _with_log_gate(item, item.obj)
 
 
+_looked = {}    # how far into the logs of a cluster the last check has looked
+
+
 def _with_log_gate(item, test):
     allow = [mark.args for mark in item.iter_markers("allow_log")]
 
     @functools.wraps(test)
     def gated(*args, **kwargs):
-        marks = {cluster: cluster.mark_logs(item.name) for cluster in LIVE}
+        # Where the last check ended there is a mark; after a failure there was none.
+        marks = {cluster: _looked.pop(cluster, None) or cluster.mark_logs(item.name)
+                 for cluster in LIVE}
         test(*args, **kwargs)
         for cluster in list(LIVE):
-            cluster.check_logs(since=marks.get(cluster), allow=allow)
+            _looked[cluster] = cluster.check_logs(since=marks.get(cluster), allow=allow,
+                                                  name=f"after {item.name}")
 
     return gated
 

@@ -189,9 +189,9 @@ def test_fork_snapshots(cluster):
     assert summary["bad"] == 0 and summary["forks"] == FORKS
 
 
-# The smaller cache takes three times as long: on one kernel.
-@pytest.mark.parametrize("excache", ["4M"] if os.environ.get("SK_KERNEL") and not LONG
-                         else ["512K", "4M"])
+# Each takes a minute or two: shortened, one on either kernel.
+@pytest.mark.parametrize("excache", ["512K", "4M"] if LONG else
+                         ["4M"] if os.environ.get("SK_KERNEL") else ["512K"])
 def test_fork_trees(cluster, excache):
     """Forks of forks, parents that end first, exec: with and without eviction."""
     host = cluster.processors[0]
@@ -212,13 +212,13 @@ def both_ways(cluster, excache_mb, command, timeout=600):
     return ours.stdout
 
 
-def test_python_with_200_mb(cluster):
-    """With half of it local here; make demo leaves a quarter."""
+def test_python_with_much_memory(cluster):
+    """Half the size and half of that local here; make demo and the long run: a quarter."""
     before = misses(cluster)
-    size = 16 if DEBUG else 200
+    size = 16 if DEBUG else 200 if LONG else 100
     assert len(both_ways(cluster, size // (4 if LONG else 2),
                          f"/usr/bin/python3 {PROGRAMS}/pyjob.py {size}", 1500).strip()) == 64
-    assert misses(cluster) - before > (100 if DEBUG else 5_000)
+    assert misses(cluster) - before > (100 if DEBUG else 5_000 if LONG else 2_500)
 
 
 PYTHON = """

@@ -138,7 +138,7 @@ def test_first_stores_cost_the_home_a_slot_each(cluster, host):
 def test_spare_frames_and_what_else_changes(cluster, host):
     """Discards, moves and forks between a page's being stored and told of."""
     before = counters(cluster)
-    jobs = [host.spawn(tagged("1M", "shadow", "--seed", seed, "--ops", 1500,
+    jobs = [host.spawn(tagged("1M", "shadow", "--seed", seed, "--ops", 1500 if LONG else 600,
                               "--forks", 8))
             for seed in (5, 6)]
     for job in jobs:

@@ -55,7 +55,7 @@ ALL = [
         "cat {jobs}/sort.sql) | sqlite3 :memory:", (4_000, 20_000)),
     Job("numpy", "/usr/bin/python3", "/usr/bin/python3 {jobs}/arrays.py {}", (2, 16)),
     Job("redis", "redis-server", "{jobs}/redis.sh {}", (1_000, 20_000)),
-    Job("gcc", "gcc", "{jobs}/build.sh", (3, 60),
+    Job("gcc", "gcc", "{jobs}/build.sh", (0, 60),
         prepare="rm -rf /tmp/project; {jobs}/make-project /tmp/project {}"),
     Job("node", "/usr/bin/node", "/usr/bin/node {jobs}/objects.js {}", (0, 60_000)),
     Job("java", "java", "java -Xmx48m -Xshare:auto -cp /tmp/java Churn {}", (0, 4_000),

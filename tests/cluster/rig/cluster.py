@@ -270,16 +270,18 @@ class Cluster:
         self._sync_logs(name)
         return {host.name: os.path.getsize(host.vm.console_log) for host in self.hosts}
 
-    def check_logs(self, since=None, allow=()):
+    def check_logs(self, since=None, allow=(), name="check"):
         """Raises LogFailure if a guest's kernel complained after the mark SINCE.
 
         ALLOW is a list of (regex, reason) for this check only. What was judged
         once is not raised again, neither here nor at the end of the cluster.
+        Returns a mark, up to which it looked at least.
         """
-        self._sync_logs("check")
+        mark = self.mark_logs(name)
         bad = self._judge(since or {}, [*self._allow, *klog.check_allow(allow)])
         if bad:
             raise LogFailure("the kernel complained:\n" + "\n".join(map(str, bad)))
+        return mark
 
     def _judge(self, since, allow):
         bad = []
