@@ -5,7 +5,8 @@
  * One report to the manager is under way at most (member_busy). It is sent at a
  * third of the lease that the manager grants, at least once a second, whether or
  * not the last one succeeded; the list of the last success stays valid meanwhile,
- * since managers are never needed for what works already.
+ * since managers are never needed for what works already. That a service has come
+ * or gone is reported at once (member_news).
  *
  * The manager can be changed at any time. A report that is under way to the former
  * one ends when it ends, for nothing: member_turn has gone on. A manager that has
@@ -23,6 +24,7 @@
 #define REPORT_MS	1000
 #define REPORT_MIN_MS	100
 #define LEAVE_MS	500
+#define REFRESH_MS	2000
 
 /** struct member_report - a report under way */
 struct member_report {
@@ -42,6 +44,7 @@ static unsigned long member_grace;		/* until then it may lack hosts */
 static u32 own_services;
 static struct lite_member_figures own_figures;
 static bool own_draining;
+static bool member_news;			/* a service that no report has told yet */
 static struct lite_peer *member_manager;	/* NULL: there is none */
 static u32 member_turn;				/* counts managers */
 static bool member_known;			/* to the manager */
@@ -73,16 +76,34 @@ int lite_members(struct lite_member *members, int max)
 
 SK_EXPORT(lite_members);
 
+/*
+ * Who stops sets member_stopped under the lock and cancels the work after it, so
+ * none is queued later. One under way may lack the news: its end comes here, too.
+ */
+static void member_tell_news(void)
+{
+	lockdep_assert_held(&member_lock);
+	if (member_news && !member_stopped && !member_busy)
+		mod_delayed_work(lite_wq, &member_work, 0);
+}
+
 void lite_member_publish(enum lite_service service, bool present,
 			 const struct lite_member_figures *figures)
 {
+	u32 before;
+
 	if (service <= 0 || service >= LITE_SVC_MAX)
 		return;
 	spin_lock_bh(&member_lock);
+	before = own_services;
 	if (present)
 		own_services |= BIT(service);
 	else
 		own_services &= ~BIT(service);
+	if (own_services != before) {
+		member_news = true;
+		member_tell_news();
+	}
 	if (service == LITE_SVC_MMON) {
 		memset(&own_figures, 0, sizeof(own_figures));
 		if (present && figures)
@@ -216,6 +237,7 @@ static void member_done(struct lite_call *call)
 			member_take(call->reply, nr);
 		member_status = min(nr, 0);
 		member_busy = false;
+		member_tell_news();
 	}
 	kfree(report);
 	member_reports--;
@@ -266,6 +288,7 @@ static int member_send(void)
 		member_busy = true;
 		member_reports++;
 		report->turn = member_turn;
+		member_news = false;
 		report_fill(&report->body);
 		kref_get(&member_manager->ref);
 		report->call = (struct lite_call){
@@ -315,18 +338,19 @@ static bool member_idle(void)
 /* One under way may have been built before the last publish: wait it out. */
 int lite_member_refresh(void)
 {
+	long left = msecs_to_jiffies(REFRESH_MS);
 	int err;
 
 	for (;;) {
 		err = member_send();
-		if (err != -EBUSY)
-			break;
-		wait_event(member_wait, member_idle());
+		if (err && err != -EBUSY)
+			return err;
+		left = wait_event_killable_timeout(member_wait, member_idle(), left);
+		if (left <= 0)
+			return left ? -EINTR : -ETIMEDOUT;
+		if (!err)
+			return READ_ONCE(member_status);
 	}
-	if (err)
-		return err;
-	wait_event(member_wait, member_idle());
-	return READ_ONCE(member_status);
 }
 
 SK_EXPORT(lite_member_refresh);

@@ -42,6 +42,18 @@ u32 pmon_hosts_choose(void)
 }
 
 /*
+ * pmon_hosts_any - has a memory host joined that takes something new?
+ *
+ * One that has just come may not be in the list yet. Context: process, sleeps for up
+ * to 2 s if there is none.
+ */
+bool pmon_hosts_any(void)
+{
+	return pmon_hosts_choose() ||
+	       (!lite_member_refresh() && pmon_hosts_choose());
+}
+
+/*
  * pmon_hosts_flagged - memory hosts of which the manager says something
  * @flag: LITE_MEMBER_*
  * @node: result, room for PMON_HOSTS_MAX

@@ -756,6 +756,7 @@ int pmon_hosts_init(void);
 void pmon_hosts_look_end(void);
 void pmon_hosts_exit(void);
 u32 pmon_hosts_choose(void);
+bool pmon_hosts_any(void);
 int pmon_hosts_flagged(u32 flag, u32 *node);
 bool pmon_host_draining(u32 node);
 extern struct genl_family pmon_family;

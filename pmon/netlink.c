@@ -187,7 +187,7 @@ static int tag_caller(struct sk_buff *skb, struct genl_info *info)
 		if (!limit)
 			return tag_refuse(info, -EINVAL, limit);
 	}
-	if (!pmon_hosts_choose()) {
+	if (!pmon_hosts_any()) {
 		NL_SET_ERR_MSG(info->extack, "no memory host has joined");
 		return -EHOSTDOWN;
 	}

@@ -411,7 +411,8 @@ struct lite_member_figures {
 };
 
 /** lite_member_publish - what this host reports of one of its services.
- * Called at will (cheap); sent with the next report. @present false withdraws.
+ * Called at will (cheap); sent with the next report, and at once if the service was
+ * not there before. @present false withdraws, likewise.
  * @figures: of LITE_SVC_MMON that is present; NULL otherwise.
  */
 void lite_member_publish(enum lite_service service, bool present,
@@ -489,7 +490,15 @@ void lite_balance_done(void);
  */
 int lite_drain(u32 node, bool on);
 
-/** lite_member_refresh - report now and wait for the answer; process context */
+/**
+ * lite_member_refresh - report now and wait, for up to 2 s, for the answer
+ *
+ * The list that lite_members() gives may be a second old. Who finds it wanting asks
+ * for a new one.
+ *
+ * Context: process. Return: 0; -ETIMEDOUT: no answer yet; -EINTR: killed; -ENOENT: there
+ * is no manager; why the report failed.
+ */
 int lite_member_refresh(void);
 
 /* ---- counters over generic netlink --------------------------------------- */

@@ -70,6 +70,23 @@ def test_memory_host_leaves_and_comes_back(cluster):
     assert lines_used(processor) == 0
 
 
+def test_memory_host_is_seen_at_once(cluster):
+    """Who has just loaded mmon need not wait until the list that a processor has is new."""
+    processor, memory = cluster.processors[0], cluster.memory_hosts[0]
+    for _ in range(3):
+        memory.unload("mmon")
+        gone = processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "0"],
+                             check=False)
+        while gone.status == 0:
+            gone = processor.run(["vnode", "wait", "--memory-hosts", "1", "--timeout", "0"],
+                                 check=False)
+        refused = processor.run(["vnode", "run", "--", "/bin/true"], check=False)
+        assert refused.status == 125 and "no memory host has joined" in refused.stderr, refused
+        memory.load("mmon", memory_mb=128)
+        processor.run(["vnode", "run", "--excache", "1M", "--", f"{PROGRAMS}/pattern",
+                       "--mb", "3", "--ops", "500"], timeout=120)
+
+
 def test_power_cut_of_the_memory_host(cluster):
     """SIGBUS within the dead time, words in the log, everything else goes on."""
     for regex, reason in RXE_LINK_CUT:
