@@ -95,6 +95,8 @@ static bool map_one(struct vm_fault *vmf, unsigned long addr)
 	line = line_to_map(pmon_vma_space(vmf->vma), addr >> PAGE_SHIFT);
 	if (!line)
 		return false;
+	if (line->standby)
+		pmon_standby_rescue(line);
 	set_entry(vmf, line->page, addr);
 	unlock_page(line->page);
 	return true;

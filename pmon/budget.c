@@ -50,6 +50,7 @@ struct pmon_budget *pmon_budget_create(unsigned long limit)
 	budget->low = budget->low_max;
 	spin_lock_init(&budget->lru_lock);
 	pmon_order_init(&budget->order);
+	INIT_LIST_HEAD(&budget->standby);
 	init_waitqueue_head(&budget->free_wait);
 	INIT_WORK(&budget->evict_work, pmon_evict_work);
 	spin_lock(&budgets_lock);
@@ -98,8 +99,9 @@ void pmon_budget_put(struct pmon_budget *budget)
 /*
  * pmon_budget_short - somebody found no free line
  *
- * Free lines are lines that do not cache: no more than are needed are kept, and
- * how many that is depends on how fast they are taken and come back.
+ * What is written back and unmapped early may be touched, or written to, again: no
+ * more lines than are needed are kept free or on standby, and how many that is depends
+ * on how fast they are taken and come back.
  */
 void pmon_budget_short(struct pmon_budget *budget)
 {
@@ -140,15 +142,19 @@ void pmon_budget_keep(struct pmon_budget *budget, struct pmon_line **line,
 	spin_unlock_bh(&budget->lru_lock);
 }
 
-/* pmon_budget_unlink - take the lines off their replacement list */
+/* pmon_budget_unlink - take the lines off their replacement or standby list */
 void pmon_budget_unlink(struct pmon_budget *budget, struct pmon_line **line,
 			unsigned int nr)
 {
 	unsigned int i;
 
 	spin_lock_bh(&budget->lru_lock);
-	for (i = 0; i < nr; i++)
-		pmon_order_remove(&budget->order, &line[i]->entry);
+	for (i = 0; i < nr; i++) {
+		if (line[i]->standby)
+			pmon_standby_off(line[i]);
+		else
+			pmon_order_remove(&budget->order, &line[i]->entry);
+	}
 	spin_unlock_bh(&budget->lru_lock);
 }
 
@@ -162,7 +168,8 @@ void pmon_budget_need_lines(struct pmon_budget *budget)
 {
 	struct pmon_budget *other, *largest = budget;
 
-	if (READ_ONCE(budget->used) + pmon_budget_high(budget) > budget->limit) {
+	if (READ_ONCE(budget->used) - READ_ONCE(budget->nr_standby) +
+	    pmon_budget_high(budget) > budget->limit) {
 		queue_work(pmon_wq, &budget->evict_work);
 		return;
 	}
@@ -172,4 +179,26 @@ void pmon_budget_need_lines(struct pmon_budget *budget)
 			largest = other;
 	queue_work(pmon_wq, &largest->evict_work);
 	spin_unlock(&budgets_lock);
+}
+
+/*
+ * pmon_budget_get_standby - a budget that has lines on standby, referenced
+ *
+ * For when the pool has run out. Context: process. Return: NULL: there is none.
+ */
+struct pmon_budget *pmon_budget_get_standby(void)
+{
+	struct pmon_budget *budget, *found = NULL;
+
+	spin_lock(&budgets_lock);
+	list_for_each_entry(budget, &budgets, entry) {
+		/* One whose last reference goes just now waits for the lock. */
+		if (READ_ONCE(budget->nr_standby) &&
+		    kref_get_unless_zero(&budget->ref)) {
+			found = budget;
+			break;
+		}
+	}
+	spin_unlock(&budgets_lock);
+	return found;
 }

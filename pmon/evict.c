@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Eviction: one work item for each budget keeps free lines between two
- * watermarks, so that a fault normally finds one.
+ * Eviction: one work item for each budget keeps the lines that are free or can be
+ * at once between two watermarks, so that a fault normally finds one.
  *
  * A round takes lines whose turn it is (order.h) and that it can lock, and looks
  * which of them were touched since the last look (young.c). The others are
@@ -9,8 +9,8 @@
  * unmap_mapping_pages() walks the mapping). Then each is
  *   touched	kept (LRU: at the young end; SIEVE: where it is; FIFO: not at all)
  *   pinned	(someone holds the page) kept likewise,
- *   clean	freed, its entry becomes "stored at home" or absent,
- *   dirty	sent to its home with others of its region, then freed.
+ *   clean	put on standby (standby.c), from where whoever needs a line takes it,
+ *   dirty	sent to its home with others of its region, then put there likewise.
  *
  * What is touched between look and unmapping is seen as well: unmapping a page
  * whose entry is young sets PG_referenced, provided that it was clear; the fault
@@ -182,43 +182,33 @@ static void keep(struct batch *batch)
 	batch->nr = 0;
 }
 
-/* What takes a line's place in its space. Dirty ones go only if the home is lost. */
-static void *what_remains(const struct pmon_line *line)
-{
-	if (PageDirty(line->page))
-		return PMON_ENTRY_LOST;
-	return line->remote ? pmon_line_entry(line, PMON_ENTRY_STORED) : NULL;
-}
-
 /*
- * Neighbours, and they mostly are, without a walk from the root for each. A state that
- * has not been walked yet, as when the first line was skipped, has no next: xas_next()
- * would stay where it is.
+ * May it stay where it is until somebody needs the line? The space still has it then,
+ * as any that is resident, and so must nobody else, and its content must be stored.
  */
-static void entry_of(struct xa_state *xas, pgoff_t index)
+static bool may_stand_by(struct pmon_line *line)
 {
-	if (xas_valid(xas) && index == xas->xa_index + 1)
-		xas_next(xas);
-	else
-		xas_set(xas, index);
+	struct page *page = line->page;
+
+	return !line->detached && !PageDirty(page) && !PageHWPoison(page) &&
+	       !pmon_line_shared(line);
 }
 
-/* Replaces entries that are there: allocates nothing. */
-static void replace_entries(struct pmon_space *space, struct batch *leave)
+/* Return: how many lines are on standby. */
+static unsigned int stand_by(struct pmon_budget *budget, struct batch *leave)
 {
-	XA_STATE(xas, &space->lines, leave->line[0]->page->index);
-	unsigned int i;
+	unsigned int i, nr = 0, left = 0;
+	struct batch batch;
 
-	xas_lock_bh(&xas);
 	for (i = 0; i < leave->nr; i++) {
-		struct pmon_line *line = leave->line[i];
-
-		if (line->detached)
-			continue;
-		entry_of(&xas, line->page->index);
-		xas_store(&xas, what_remains(line));
+		if (may_stand_by(leave->line[i]))
+			batch.line[nr++] = leave->line[i];
+		else
+			leave->line[left++] = leave->line[i];
 	}
-	xas_unlock_bh(&xas);
+	leave->nr = left;
+	pmon_standby_add(budget, batch.line, nr);
+	return nr;
 }
 
 /*
@@ -234,7 +224,7 @@ static unsigned int let_go(struct pmon_space *space, struct verdict *verdict)
 		return 0;
 	/* Out of the xarray, the lines no longer keep the space. */
 	pmon_space_get(space);
-	replace_entries(space, leave);
+	pmon_lines_unpublish(space, leave->line, leave->nr);
 	for (i = 0; i < leave->nr; i++) {
 		struct pmon_line *line = leave->line[i];
 
@@ -252,8 +242,9 @@ static unsigned int let_go(struct pmon_space *space, struct verdict *verdict)
 
 static unsigned int carry_out(struct pmon_space *space, struct verdict *verdict)
 {
-	unsigned int freed = let_go(space, verdict);
+	unsigned int freed = stand_by(space->budget, &verdict->leave);
 
+	freed += let_go(space, verdict);
 	keep(&verdict->stay);
 	return freed;
 }
@@ -422,11 +413,14 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 
 static bool needs_lines(struct pmon_budget *budget)
 {
-	if (!READ_ONCE(budget->used))
+	unsigned long holds = READ_ONCE(budget->used) - READ_ONCE(budget->nr_standby);
+
+	/* A snapshot: a line on its way from the one to the other may count twice. */
+	if ((long)holds <= 0)
 		return false;
-	return budget->limit - READ_ONCE(budget->used) < pmon_budget_high(budget) ||
-	       pmon_pool_free() < min(pmon_budget_high(budget),
-				      pmon_pool_total() / 8);
+	return budget->limit - holds < pmon_budget_high(budget) ||
+	       pmon_pool_free() + pmon_standby_total() <
+	       min(pmon_budget_high(budget), pmon_pool_total() / 8);
 }
 
 /* pmon_evict_work - bring a budget above its high watermark */

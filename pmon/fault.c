@@ -130,6 +130,10 @@ static bool publish(struct pmon_space *space, pgoff_t index, void *old,
 
 static vm_fault_t fault_done(struct vm_fault *vmf, struct page *page)
 {
+	struct pmon_line *line = pmon_page_line(page);
+
+	if (line->standby)
+		pmon_standby_rescue(line);
 	/*
 	 * Dirty already: fault_dirty_shared_page() then has no reason to drop
 	 * mmap_lock and throttle.
@@ -137,7 +141,7 @@ static vm_fault_t fault_done(struct vm_fault *vmf, struct page *page)
 	if (vmf->flags & FAULT_FLAG_WRITE)
 		SetPageDirty(page);
 	if (unlikely(vmf->vma->vm_flags & VM_LOCKED))
-		pmon_lock_line(pmon_page_line(page));
+		pmon_lock_line(line);
 	vmf->page = page;
 	return VM_FAULT_LOCKED;
 }
@@ -420,6 +424,8 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 	pmon_fetch_start(line);
 	/* After the request that somebody waits for. */
 	pmon_prefetch(vmf, STRIDE_MISS);
+	/* While it is on its way: what the next ones need. */
+	pmon_standby_refill(space->budget);
 	return fault_fetching(vmf, space, line);
 }
 

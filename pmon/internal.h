@@ -87,7 +87,7 @@ struct pmon_threads;
 	X(waits_spared) X(waits_spun)	\
 	X(waits_for_line) X(evictions) X(evictions_clean)		\
 	X(flushes) X(flushed_pages) X(flush_errors) X(unmap_calls)	\
-	X(rotations) X(pinned_skips) X(forks) X(fork_pages) X(fork_bounces) \
+	X(rotations) X(rescues) X(pinned_skips) X(forks) X(fork_pages) X(fork_bounces) \
 	X(shared_lines) X(share_copies) X(clones_sent) X(clones_cancelled) \
 	X(changes_sent) X(discards) X(moves) X(sigbus) X(spaces_lost)	\
 	X(tags) X(tag_failures) X(late_pages)				\
@@ -145,7 +145,7 @@ struct pmon_share {
 /**
  * struct pmon_line - one page of the ExCache pool
  * @page: its page; page->private points back here
- * @entry: pool free list, zombie list or budget's replacement list
+ * @entry: pool free list, zombie list or budget's replacement or standby list
  * @budget: who is charged; NULL while free
  * @space: address space it is published in; written under the page lock
  * @region: the part of @space in which it is, whose home gets it; likewise
@@ -163,6 +163,7 @@ struct pmon_share {
  * @near: prefetched as a neighbour (near.h); page lock
  * @asked: when, by the clock of near.c
  * @locked: mlock() holds it: it is not evicted; changed by xchg()
+ * @standby: on the budget's standby list (standby.c); page lock and lru_lock
  * @retries: fetch attempts that failed the checksum
  * @started: local_clock() when the fetch began; 0: not to be timed
  * @call, @read, @fetch, @sge: the fetch that fills it, by request or one-sided
@@ -183,6 +184,7 @@ struct pmon_line {
 	bool prefetched;
 	bool near;
 	bool locked;
+	bool standby;
 	u8 retries;
 	u32 asked;
 	u64 started;
@@ -211,6 +213,8 @@ void pmon_line_setup(struct pmon_line *line, struct pmon_region *region,
 		     pgoff_t index);
 void pmon_line_release(struct pmon_line *line);
 void pmon_lines_release(struct pmon_line **line, unsigned int nr);
+void pmon_lines_unpublish(struct pmon_space *space, struct pmon_line **line,
+			  unsigned int nr);
 struct lite_sge pmon_line_sge(struct pmon_line *line);
 struct pmon_line *pmon_pool_line(struct page *page);
 
@@ -272,11 +276,13 @@ struct pmon_flush;
  * @used: lines charged; pool.lock
  * @limit: lines it may hold
  * @replicas: how many secondaries each region is to have
- * @low: the evictor starts below so many free lines, stops at twice as many;
- *	grows to @low_max when lines are short, shrinks to @low_min. Without a
+ * @low: the evictor starts below so many lines free or on standby, stops at twice as
+ *	many; grows to @low_max when lines are short, shrinks to @low_min. Without a
  *	lock: it is a guess
  * @calm: times the evictor ran since @low changed
  * @order: in which lines are replaced; @lru_lock
+ * @standby: lines that may go at once, oldest first (standby.c); @lru_lock
+ * @nr_standby: how many
  * @locked: lines that mlock() holds
  * @free_wait: faults waiting for a line
  * @stalled: why the evictor has made no room for a long time
@@ -294,8 +300,10 @@ struct pmon_budget {
 	unsigned int calm;
 	unsigned long used;
 	unsigned long peak;
-	spinlock_t lru_lock;		/* protects order and its lines' entry */
+	spinlock_t lru_lock;		/* protects order, standby, their lines' entry */
 	struct pmon_order order;
+	struct list_head standby;
+	unsigned long nr_standby;
 	atomic_long_t locked;
 	wait_queue_head_t free_wait;
 	enum pmon_stall stalled;
@@ -316,6 +324,7 @@ void pmon_budget_unlink(struct pmon_budget *budget, struct pmon_line **line,
 			unsigned int nr);
 void pmon_budget_need_lines(struct pmon_budget *budget);
 bool pmon_budget_may_alloc(struct pmon_budget *budget);
+struct pmon_budget *pmon_budget_get_standby(void);
 void pmon_budget_short(struct pmon_budget *budget);
 void pmon_budget_calm(struct pmon_budget *budget);
 
@@ -328,6 +337,16 @@ static inline unsigned long pmon_budget_high(const struct pmon_budget *budget)
 {
 	return 2 * pmon_budget_low(budget);
 }
+
+/* ---- standby.c ------------------------------------------------------------- */
+
+unsigned long pmon_standby_total(void);
+void pmon_standby_add(struct pmon_budget *budget, struct pmon_line **line,
+		      unsigned int nr);
+void pmon_standby_off(struct pmon_line *line);
+void pmon_standby_rescue(struct pmon_line *line);
+bool pmon_standby_reclaim(struct pmon_budget *budget);
+void pmon_standby_refill(struct pmon_budget *budget);
 
 /* ---- evict.c --------------------------------------------------------------- */
 

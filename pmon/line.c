@@ -57,7 +57,10 @@ struct lite_sge pmon_line_sge(struct pmon_line *line)
 /* pmon_budget_may_alloc - would pmon_line_alloc() succeed just now? */
 bool pmon_budget_may_alloc(struct pmon_budget *budget)
 {
-	return READ_ONCE(budget->used) < budget->limit && READ_ONCE(pool.nr_free);
+	if (READ_ONCE(budget->nr_standby))
+		return true;
+	return READ_ONCE(budget->used) < budget->limit &&
+	       (READ_ONCE(pool.nr_free) || pmon_standby_total());
 }
 
 /* pmon_pool_line - the line whose page this is; NULL if it is none of ours */
@@ -101,31 +104,46 @@ static struct pmon_line *take_line(struct pmon_budget *budget)
 	return line;
 }
 
-/* Are fewer lines free than @mark, or than 1/@part of the pool? pool.lock held. */
+/*
+ * Are fewer lines free, or on standby, than @mark, or than 1/@part of the pool? pool.lock
+ * held; what is on standby is a snapshot.
+ */
 static bool lines_below(struct pmon_budget *budget, unsigned long mark,
 			unsigned int part)
 {
-	return budget->limit - budget->used < mark ||
-	       pool.nr_free < min(mark, pool.total / part);
+	return budget->limit - budget->used + READ_ONCE(budget->nr_standby) < mark ||
+	       pool.nr_free + pmon_standby_total() < min(mark, pool.total / part);
+}
+
+/* A free line, or NULL. @low: is it time for the evictor? */
+static struct pmon_line *take_free(struct pmon_budget *budget, bool *low)
+{
+	struct pmon_line *line = NULL;
+
+	spin_lock_bh(&pool.lock);
+	drop_poisoned();
+	if (budget->used < budget->limit && pool.nr_free)
+		line = take_line(budget);
+	*low = lines_below(budget, pmon_budget_low(budget), 16);
+	spin_unlock_bh(&pool.lock);
+	return line;
 }
 
 /*
- * pmon_line_alloc - take a free line and charge it
+ * pmon_line_alloc - take a line that is free, or on standby, and charge it
  *
  * Wakes the budget's evictor when it leaves fewer than budget->low lines.
  * Context: process, does not sleep. Return: line or NULL.
  */
 struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
 {
-	struct pmon_line *line = NULL;
+	struct pmon_line *line;
 	bool low;
 
-	spin_lock_bh(&pool.lock);
-	drop_poisoned();
-	if (budget->used < budget->limit && pool.nr_free)
-		line = take_line(budget);
-	low = lines_below(budget, pmon_budget_low(budget), 16);
-	spin_unlock_bh(&pool.lock);
+	do {
+		line = take_free(budget, &low);
+		/* What is made free may be another's before we look again. */
+	} while (unlikely(!line) && pmon_standby_reclaim(budget));
 	if (low)
 		pmon_budget_need_lines(budget);
 	return line;
@@ -138,12 +156,28 @@ struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
 unsigned long pmon_budget_spare(struct pmon_budget *budget)
 {
 	unsigned long reserve = pmon_budget_low(budget) / 4;
-	unsigned long used = READ_ONCE(budget->used) + reserve;
-	unsigned long nr_free = READ_ONCE(pool.nr_free);
+	unsigned long own = budget->limit - READ_ONCE(budget->used) +
+			    READ_ONCE(budget->nr_standby);
+	unsigned long all = READ_ONCE(pool.nr_free) + pmon_standby_total();
 
-	if (used >= budget->limit || reserve >= nr_free)
-		return 0;
-	return min(budget->limit - used, nr_free - reserve);
+	return own > reserve && all > reserve ? min(own, all) - reserve : 0;
+}
+
+/* A free line with its page locked, or NULL. @low as of take_free(). */
+static struct pmon_line *take_spare(struct pmon_budget *budget, bool *low)
+{
+	struct pmon_line *line = NULL;
+
+	spin_lock_bh(&pool.lock);
+	drop_poisoned();
+	/* A stale faulter may have the first page locked, for a moment. */
+	if (budget->used < budget->limit && pool.nr_free &&
+	    trylock_page(list_first_entry(&pool.free, struct pmon_line,
+					  entry)->page))
+		line = take_line(budget);
+	*low = lines_below(budget, pmon_budget_high(budget), 8);
+	spin_unlock_bh(&pool.lock);
+	return line;
 }
 
 /*
@@ -156,17 +190,13 @@ unsigned long pmon_budget_spare(struct pmon_budget *budget)
 struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget)
 {
 	struct pmon_line *line = NULL;
-	bool low;
+	bool low = true;
 
-	spin_lock_bh(&pool.lock);
-	drop_poisoned();
-	/* A stale faulter may have the first page locked, for a moment. */
-	if (pmon_budget_spare(budget) &&
-	    trylock_page(list_first_entry(&pool.free, struct pmon_line,
-					  entry)->page))
-		line = take_line(budget);
-	low = lines_below(budget, pmon_budget_high(budget), 8);
-	spin_unlock_bh(&pool.lock);
+	if (pmon_budget_spare(budget)) {
+		line = take_spare(budget, &low);
+		if (!line && pmon_standby_reclaim(budget))
+			line = take_spare(budget, &low);
+	}
 	if (low)
 		pmon_budget_need_lines(budget);
 	return line;
@@ -238,6 +268,50 @@ void pmon_line_setup(struct pmon_line *line, struct pmon_region *region,
 	page->index = index;
 	atomic_long_inc(&space->resident);
 	pmon_budget_insert(line->budget, line);
+}
+
+/* What takes a line's place in its space. Dirty ones go only if the home is lost. */
+static void *what_remains(const struct pmon_line *line)
+{
+	if (PageDirty(line->page))
+		return PMON_ENTRY_LOST;
+	return line->remote ? pmon_line_entry(line, PMON_ENTRY_STORED) : NULL;
+}
+
+/*
+ * Neighbours, and they mostly are, without a walk from the root for each. A state that
+ * has not been walked yet, as when the first line was skipped, has no next: xas_next()
+ * would stay where it is.
+ */
+static void entry_of(struct xa_state *xas, pgoff_t index)
+{
+	if (xas_valid(xas) && index == xas->xa_index + 1)
+		xas_next(xas);
+	else
+		xas_set(xas, index);
+}
+
+/*
+ * pmon_lines_unpublish - what remains of evicted lines takes their place
+ *
+ * Replaces entries that are there: allocates nothing. Those that were detached have
+ * none. The lines no longer keep the space after this.
+ * Context: their page locks held, mapped nowhere.
+ */
+void pmon_lines_unpublish(struct pmon_space *space, struct pmon_line **line,
+			  unsigned int nr)
+{
+	XA_STATE(xas, &space->lines, line[0]->page->index);
+	unsigned int i;
+
+	xas_lock_bh(&xas);
+	for (i = 0; i < nr; i++) {
+		if (line[i]->detached)
+			continue;
+		entry_of(&xas, line[i]->page->index);
+		xas_store(&xas, what_remains(line[i]));
+	}
+	xas_unlock_bh(&xas);
 }
 
 /* Nothing of what it was may be seen of what it will be. Drops the page lock. */

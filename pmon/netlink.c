@@ -38,7 +38,7 @@ static int count_regions(struct pmon_space *space, void *arg)
 
 static int put_counters(struct sk_buff *msg)
 {
-	struct lite_counter table[PMON_NR_COUNTERS + 5];
+	struct lite_counter table[PMON_NR_COUNTERS + 6];
 	struct regions regions = { };
 	int i;
 
@@ -50,6 +50,7 @@ static int put_counters(struct sk_buff *msg)
 	}
 	table[i++] = (struct lite_counter){ "lines_total", pmon_pool_total() };
 	table[i++] = (struct lite_counter){ "lines_free", pmon_pool_free() };
+	table[i++] = (struct lite_counter){ "lines_standby", pmon_standby_total() };
 	table[i++] = (struct lite_counter){ "lines_peak_used", pmon_pool_peak() };
 	table[i++] = (struct lite_counter){ "regions", regions.all };
 	table[i++] = (struct lite_counter){ "degraded", regions.degraded };
