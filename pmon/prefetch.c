@@ -113,6 +113,13 @@ void pmon_prefetch_init(void)
 
 /* ---- threads --------------------------------------------------------------- */
 
+/* Pages that a stream may have ahead: a small part of what the budget holds. */
+static u32 deepest(const struct pmon_space *space)
+{
+	return clamp(space->budget->limit / 32, (unsigned long)STRIDE_WINDOW,
+		     (unsigned long)STRIDE_DEPTH);
+}
+
 /* The first miss of a space makes its table; without memory there is none yet. */
 static struct pmon_threads *threads_of(struct pmon_space *space)
 {
@@ -126,7 +133,7 @@ static struct pmon_threads *threads_of(struct pmon_space *space)
 		return NULL;
 	for (i = 0; i < THREADS; i++) {
 		spin_lock_init(&threads->thread[i].lock);
-		pmon_stride_init(&threads->thread[i].stride);
+		pmon_stride_init(&threads->thread[i].stride, deepest(space));
 	}
 	spin_lock_init(&threads->near_lock);
 	pmon_near_init(&threads->near);

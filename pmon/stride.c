@@ -10,7 +10,9 @@
  *
  * A stream is asked at each of its pages whether the next window is due. It is
  * when fewer pages than a window are ahead, so that one window is on its way
- * while the one before is being used. A stream some of whose pages are mapped by the
+ * while the one before is being used. Where that is not soon enough, which a page that
+ * is still on its way when it is wanted tells, more than one has to be: there the stream
+ * asks with twice as many pages ahead. A stream some of whose pages are mapped by the
  * fault of another (stride.h) asks the earlier the more there were lately: at its
  * next event it may be too late.
  */
@@ -19,8 +21,10 @@
 #define FIRST_WINDOW	4
 #define SLACK		8	/* pages a stream may skip beyond what is planned */
 
-void pmon_stride_init(struct pmon_stride *stride)
+/* pmon_stride_init - @deepest: see struct pmon_stride */
+void pmon_stride_init(struct pmon_stride *stride, u32 deepest)
 {
+	stride->deepest = deepest;
 	stride->credit = STRIDE_START;
 	pmon_stride_forget(stride);
 }
@@ -53,7 +57,7 @@ static u64 steps(u64 from, u64 to, s32 step)
 	if (size == 1)
 		return distance;
 	/* No 64-bit modulo of what is too far away anyhow. */
-	if (distance > STRIDE_MAX * (3 * STRIDE_WINDOW + SLACK))
+	if (distance > STRIDE_MAX * (STRIDE_DEPTH + 2 * STRIDE_WINDOW + SLACK))
 		return 0;
 	return (u32)distance % size ? 0 : (u32)distance / size;
 }
@@ -143,6 +147,7 @@ static struct pmon_stream *new_stream(struct pmon_stride *stride, u64 index)
 	stream->last = index;
 	stream->next = index + step;
 	stream->window = 0;
+	stream->depth = 0;
 	return stream;
 }
 
@@ -218,13 +223,23 @@ static void make_plan(struct pmon_stride *stride, struct pmon_stream *stream,
 
 	if (window > STRIDE_WINDOW)
 		window = STRIDE_WINDOW;
-	if (ahead(stream) >= window + unseen)
+	if (ahead(stream) >= unseen + (window < stream->depth ? stream->depth : window))
 		return;
 	if (window > stride->credit / STRIDE_PAGE)
 		window = stride->credit / STRIDE_PAGE;
 	plan->first = stream->next;
 	plan->step = stream->step;
 	plan->nr = within(stream->next, stream->step, first, last, window);
+}
+
+/* The thread waits for a page that was asked for too late. */
+static void deepen(const struct pmon_stride *stride, struct pmon_stream *stream)
+{
+	u32 depth = stream->depth ? 2 * stream->depth : 2 * STRIDE_WINDOW;
+
+	if (depth > STRIDE_DEPTH)
+		depth = STRIDE_DEPTH;
+	stream->depth = depth < stride->deepest ? depth : stride->deepest;
 }
 
 /*
@@ -254,6 +269,8 @@ void pmon_stride_event(struct pmon_stride *stride, u64 index,
 	plan->stream = stream;
 	if (!stream || repeated)
 		return;
+	if (event == STRIDE_LATE && stream->window == STRIDE_WINDOW)
+		deepen(stride, stream);
 	unseen = behind(stream, index);
 	stream->last = index;
 	stream->stamp = stride->stamp;

@@ -12,6 +12,7 @@
 #define STRIDE_HISTORY	16	/* misses that belong to no stream */
 #define STRIDE_STREAMS	8	/* of one thread at a time */
 #define STRIDE_WINDOW	16	/* pages of one request, MMON_FETCH_MAX */
+#define STRIDE_DEPTH	64	/* pages that a stream may have ahead, before its next plan */
 #define STRIDE_MAX	256	/* pages between two accesses of a stream */
 #define STRIDE_AROUND	7	/* pages mapped by the fault of another, at most */
 
@@ -37,6 +38,7 @@
  * @next: first index not prefetched yet
  * @step: distance, in pages; 0: unused
  * @window: pages of the latest plan; doubles as plans prove right
+ * @depth: the next is due with fewer pages ahead; doubles as pages prove late
  * @stamp: when it was used last
  */
 struct pmon_stream {
@@ -44,6 +46,7 @@ struct pmon_stream {
 	u64 next;
 	s32 step;
 	u32 window;
+	u32 depth;
 	u32 stamp;
 };
 
@@ -52,12 +55,14 @@ struct pmon_stream {
  * @history: indexes of its latest misses that belonged to no stream, a ring
  * @nr: entries written so far; the next goes to @nr % STRIDE_HISTORY
  * @stamp: events so far
+ * @deepest: what the memory allows a stream's @depth to become; STRIDE_WINDOW at least
  * @credit: see above
  */
 struct pmon_stride {
 	u64 history[STRIDE_HISTORY];
 	u32 nr;
 	u32 stamp;
+	u32 deepest;
 	u32 credit;
 	struct pmon_stream stream[STRIDE_STREAMS];
 };
@@ -82,7 +87,7 @@ enum pmon_stride_event {
 	STRIDE_NEAR,	/* the same, and it was prefetched for no stream (near.h) */
 };
 
-void pmon_stride_init(struct pmon_stride *stride);
+void pmon_stride_init(struct pmon_stride *stride, u32 deepest);
 void pmon_stride_forget(struct pmon_stride *stride);
 u32 pmon_stride_behind(struct pmon_stride *stride, u64 index, s32 *step);
 void pmon_stride_used(struct pmon_stride *stride, u32 nr);

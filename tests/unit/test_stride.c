@@ -30,7 +30,7 @@ static struct {
 static void sim_reset(void)
 {
 	memset(&sim, 0, sizeof(sim));
-	pmon_stride_init(&sim.stride);
+	pmon_stride_init(&sim.stride, STRIDE_DEPTH);
 }
 
 static void carry_out(const struct pmon_plan *plan)
@@ -436,6 +436,40 @@ static void test_late(void **state)
 	assert_int_equal(plan.nr, 0);
 }
 
+/* Pages ahead just before a plan, at most, of a scan each of whose pages is late or none. */
+static u64 deepest_ahead(bool late, u32 deepest)
+{
+	struct pmon_plan plan;
+	u64 i, most = 0;
+
+	sim_reset();
+	sim.stride.deepest = deepest;
+	for (i = 0; i < 2000; i++) {
+		bool hit = sim.prefetched[i];
+
+		pmon_stride_event(&sim.stride, i, !hit ? STRIDE_MISS : late ? STRIDE_LATE :
+				  STRIDE_USED, 0, PAGES - 1, &plan);
+		if (plan.nr) {
+			most = plan.first - i > most ? plan.first - i : most;
+			carry_out(&plan);
+		}
+		if (hit && late)
+			pmon_stride_event(&sim.stride, i, STRIDE_USED, 0, PAGES - 1, &plan);
+		sim.misses += !hit;
+	}
+	assert_misses(3);
+	return most;
+}
+
+/* Where pages come late a stream asks for them earlier, as far as the memory allows. */
+static void test_deepens(void **state)
+{
+	assert_int_equal(deepest_ahead(false, STRIDE_DEPTH), STRIDE_WINDOW);
+	assert_int_equal(deepest_ahead(true, STRIDE_DEPTH), STRIDE_DEPTH);
+	assert_int_equal(deepest_ahead(true, 40), 40);
+	assert_int_equal(deepest_ahead(true, STRIDE_WINDOW), STRIDE_WINDOW);
+}
+
 /* What neighbours' prefetch brought counts as a miss would, but earns nothing. */
 static void test_near(void **state)
 {
@@ -467,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_deepens),
 		cmocka_unit_test(test_near),
 	};
 
