@@ -10,7 +10,7 @@ PAGE = 4096
 TICKS = 100                 # USER_HZ
 # Of the line "cpu" of /proc/stat: all but idle and iowait.
 BUSY = (0, 1, 2, 5, 6)
-MANAGED = ("reads", "waits_for_line", "soft_faults", "fetch_retries", "checksum_errors")
+MANAGED = ("reads", "waits_for_line", "soft_faults", "rescues", "fetch_retries", "checksum_errors")
 LINK = "/sys/class/net/eth0/statistics"
 
 
@@ -28,6 +28,7 @@ class Counted(NamedTuple):
     reads: int = 0
     waits_for_line: int = 0
     soft_faults: int = 0
+    rescues: int = 0
     fetch_retries: int = 0
     checksum_errors: int = 0
 

@@ -27,7 +27,7 @@ class Run:
         self.bed, self.system, self.page_cluster = bed, system, page_cluster
         self.workload, self.share, self.limit = workload, share, limit
         self.checksums, self.peak_kib = {}, None
-        self._managed = system.name == "splitkernel"
+        self._managed = system.managed
         self._gate = os.path.join(bed.processor.vm.share, "gate")
         self._lines = []
 

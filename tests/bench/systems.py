@@ -20,6 +20,7 @@ class System:
     """A place for memory that does not fit. Its subclasses say how it is made."""
 
     name = title = ""
+    managed = False             # whether the program's memory is splitkernel's
     page_clusters = (None,)     # values of vm.page-cluster; (None,): it has no say
     remote = False              # whether pages go over the link
 
@@ -60,11 +61,26 @@ class Splitkernel(System):
     """An ExCache of the size of the limit, memory hosts behind it."""
 
     name = title = "splitkernel"
-    remote = True
+    managed = remote = True
 
     def limited(self, command, limit):
         # In the cgroup, too, without a limit there: it counts what is not managed.
         return grouped(["vnode", "run", "--excache", f"{limit >> 10}K", "--", *command], "max")
+
+
+class SplitkernelWhole(Splitkernel):
+    """The limit is for all that memory.max counts, as it is for swap.
+
+    One half is the ExCache, the other memory.max for what is not managed: text, page
+    cache, page tables. For programs of which those are a large part.
+    """
+
+    name, title = "splitkernel-whole", "splitkernel, text within the limit"
+
+    def limited(self, command, limit):
+        excache = limit // 2
+        return grouped(["vnode", "run", "--excache", f"{excache >> 10}K", "--", *command],
+                       str(limit - excache))
 
 
 class Swap(System):
@@ -205,7 +221,8 @@ class InfiniswapStyle(Swap):
 
 
 # In the order in which they are run: if the time is over, the last are not.
-ALL = [NoLimit(), Splitkernel(), InfiniswapStyle(), NvmeOverFabrics(), Zram(), Disk(), Ramdisk()]
+ALL = [NoLimit(), Splitkernel(), InfiniswapStyle(), NvmeOverFabrics(), Zram(), Disk(), Ramdisk(),
+       SplitkernelWhole()]
 
 
 def find(name):
