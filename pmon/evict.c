@@ -208,6 +208,7 @@ static unsigned int stand_by(struct pmon_budget *budget, struct batch *leave)
 	}
 	leave->nr = left;
 	pmon_standby_add(budget, batch.line, nr);
+	pmon_count_n(evictions, nr);
 	return nr;
 }
 

@@ -149,7 +149,6 @@ static unsigned int reclaim(struct pmon_budget *budget)
 	pmon_lines_unpublish(space, line, nr);
 	pmon_lines_release(line, nr);
 	pmon_space_put(space);
-	pmon_count_n(evictions, nr);
 	return nr;
 }
 
