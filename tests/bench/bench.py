@@ -25,8 +25,7 @@ class Bench:
 
     def __init__(self, args, size, chosen):
         self.args, self.size, self.workloads = args, size, chosen
-        self.systems = [each for each in systems.ALL if each.name == results.BASE
-                        or not args.systems or each.name in args.systems]
+        self.systems = systems.chosen(args.systems)
         self.shares = args.shares or size.shares
         self.end = time.monotonic() + 60 * (args.minutes or size.minutes)
         self.path = os.path.join(args.output, "results.json")

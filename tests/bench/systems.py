@@ -23,6 +23,7 @@ class System:
     managed = False             # whether the program's memory is splitkernel's
     page_clusters = (None,)     # values of vm.page-cluster; (None,): it has no say
     remote = False              # whether pages go over the link
+    unasked = True              # whether it is run when nobody says which are to be
 
     def start(self, bed):
         """Makes it ready on BED (testbed.py)."""
@@ -76,6 +77,7 @@ class SplitkernelWhole(Splitkernel):
     """
 
     name, title = "splitkernel-whole", "splitkernel, text within the limit"
+    unasked = False
 
     def limited(self, command, limit):
         excache = limit // 2
@@ -221,8 +223,14 @@ class InfiniswapStyle(Swap):
 
 
 # In the order in which they are run: if the time is over, the last are not.
-ALL = [NoLimit(), Splitkernel(), InfiniswapStyle(), NvmeOverFabrics(), Zram(), Disk(), Ramdisk(),
-       SplitkernelWhole()]
+ALL = [NoLimit(), Splitkernel(), SplitkernelWhole(), InfiniswapStyle(), NvmeOverFabrics(), Zram(),
+       Disk(), Ramdisk()]
+
+
+def chosen(names):
+    """Those of NAMES, or those that are run unasked, and what all are compared with."""
+    return [each for each in ALL if isinstance(each, NoLimit)
+            or (each.name in names if names else each.unasked)]
 
 
 def find(name):

@@ -183,6 +183,14 @@ def test_names_are_unambiguous(size):
     assert len({system.name for system in systems.ALL}) == len(systems.ALL)
 
 
+def test_which_systems_are_run():
+    """What has to be asked for is, and the base of all slowdowns always."""
+    assert [each.name for each in systems.chosen([])] == [
+        each.name for each in systems.ALL if each.name != "splitkernel-whole"]
+    assert [each.name for each in systems.chosen(["splitkernel-whole"])] == [
+        results.BASE, "splitkernel-whole"]
+
+
 def test_programs_give_the_same_result_twice():
     """The checksums by which systems are compared do not depend on luck or threads."""
     subprocess.run(["make", "-s", "-C", os.path.join(HERE, "workloads")], check=True)
