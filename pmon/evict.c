@@ -141,6 +141,15 @@ static void batch_look(struct batch *batch)
 	pmon_young_end(&young);
 }
 
+/*
+ * Prefetched, and not looked at since: it has to be there when it is wanted. Otherwise
+ * the hand of SIEVE, where all others were touched, would take these first.
+ */
+static bool is_fresh(const struct pmon_line *line)
+{
+	return line->fresh && READ_ONCE(line->prefetched);
+}
+
 /* Those that are to go: one unmapping, with one TLB flush, for each run. */
 static void batch_unmap(struct batch *batch, bool all)
 {
@@ -153,7 +162,8 @@ static void batch_unmap(struct batch *batch, bool all)
 
 		if (!page_mapped(page) ||
 		    (!all && !PageHWPoison(page) &&
-		     folio_test_referenced(page_folio(page))))
+		     (folio_test_referenced(page_folio(page)) ||
+		      is_fresh(batch->line[i]))))
 			continue;
 		for (at = nr++; at && victim[at - 1]->page->index > page->index;
 		     at--)
@@ -331,14 +341,17 @@ static void flush_line(struct pmon_flush *flush, struct pmon_line *line)
  * Was it touched? Then it is still mapped, unless that was between look and
  * unmapping; and what is mapped stays, whatever the policy has become meanwhile.
  */
-static bool spared(struct page *page, bool force)
+static bool spared(struct pmon_line *line, bool force)
 {
+	struct page *page = line->page;
 	bool touched = folio_test_clear_referenced(page_folio(page));
+	bool fresh = is_fresh(line);
 
+	line->fresh = false;
 	if (touched)
-		pmon_line_touched(pmon_page_line(page));
+		pmon_line_touched(line);
 	return page_mapped(page) ||
-	       (!force && pmon_order_spares(pmon_policy_now(), touched));
+	       (!force && pmon_order_spares(pmon_policy_now(), touched || fresh));
 }
 
 /* Must, or may, it stay? */
@@ -348,7 +361,7 @@ static bool stays(struct pmon_budget *budget, struct pmon_line *line, bool force
 		pmon_count(locked_skips);
 		return true;
 	}
-	if (spared(line->page, force)) {
+	if (spared(line, force)) {
 		pmon_count(rotations);
 		return true;
 	}

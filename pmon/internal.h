@@ -160,6 +160,7 @@ struct pmon_share {
  * @detached: under xa_lock: discarded while @io; its completion frees it
  * @prefetched: it was prefetched, and nobody is known to have touched it since. Set
  *	under the page lock; cleared by pmon_line_touched()
+ * @fresh: the evictor has not come across it since it was prefetched; page lock
  * @near: prefetched as a neighbour (near.h); page lock
  * @asked: when, by the clock of near.c
  * @locked: mlock() holds it: it is not evicted; changed by xchg()
@@ -182,6 +183,7 @@ struct pmon_line {
 	bool io;
 	bool detached;
 	bool prefetched;
+	bool fresh;
 	bool near;
 	bool locked;
 	bool standby;

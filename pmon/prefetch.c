@@ -256,6 +256,7 @@ static bool window_add(struct window *window, struct pmon_region *region,
 	}
 	/* The page is locked: nobody has looked at it yet. */
 	WRITE_ONCE(line->prefetched, true);
+	line->fresh = true;
 	line->near = false;
 	pmon_space_get(space);
 	window->line[window->nr++] = line;
