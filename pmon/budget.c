@@ -168,8 +168,7 @@ void pmon_budget_need_lines(struct pmon_budget *budget)
 {
 	struct pmon_budget *other, *largest = budget;
 
-	if (READ_ONCE(budget->used) - READ_ONCE(budget->nr_standby) +
-	    pmon_budget_high(budget) > budget->limit) {
+	if (pmon_budget_room(budget) < pmon_budget_high(budget)) {
 		queue_work(pmon_wq, &budget->evict_work);
 		return;
 	}

