@@ -37,7 +37,8 @@ class Bench:
         """Everything; what is not done in time is recorded as such."""
         with Testbed(self.size, self.args.cpus) as bed:
             self.document["header"] = self._header(bed)
-            self._each_system(bed)
+            for number in range(self.args.rounds):
+                self._each_system(bed, number)
             self.boots = bed.boots
         self._save()
 
@@ -52,6 +53,7 @@ class Bench:
                 "links": {},
                 "parameters": {
                     "size": self.args.size, "shares": list(self.shares),
+                    "rounds": self.args.rounds,
                     "emulation": not have_kvm(), "cpus": bed.cpus,
                     "excache_mb": self.size.excache_mb,
                     "swap_mb": self.size.swap_mb, "guest_ram_mb": self.size.guest_ram_mb,
@@ -60,8 +62,11 @@ class Bench:
                         os.path.basename(word) for word in each.command)
                         for each in self.workloads}}}
 
-    def _each_system(self, bed):
+    def _each_system(self, bed, number):
+        """In turn, so that the machine's drift is nobody's; what all are compared with, once."""
         for system in self.systems:
+            if number and system.name == results.BASE:
+                continue
             say(f"==== {system.title}")
             try:
                 self._link_before(bed, system)
@@ -76,8 +81,8 @@ class Bench:
         """The machine is shared: what the link gave just before a system's runs."""
         latency, bandwidth = bed.measure_link()
         say(f"     READ of 4 KiB: p50 {latency} us; of 64 KiB: {bandwidth} MB/s")
-        self.document["header"]["links"][system.name] = {
-            "read_4k_p50_us": latency, "read_bandwidth_mb_s": bandwidth}
+        self.document["header"]["links"].setdefault(system.name, []).append({
+            "read_4k_p50_us": latency, "read_bandwidth_mb_s": bandwidth})
 
     def _runs_of(self, bed, system):
         for page_cluster in system.page_clusters:

@@ -6,13 +6,13 @@ import sys
 
 import systems
 from results import BASE, key
-from tables import ordered
+from tables import medians, ordered
 
 
 def curves(rows):
     """{title: [(share, slowdown)]} of one workload's ROWS, shares downwards."""
     found = {}
-    for row in rows:
+    for row in medians(rows):
         if row["system"] != BASE and None not in (row["slowdown"], row["memory_share"]):
             found.setdefault(systems.title(row["system"]), {})[row["memory_share"]] \
                 = row["slowdown"]

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tables in Markdown, made of the document in results.json and nothing else."""
 
+import math
 import os
+import statistics
 
 import systems
 from results import BASE, key
@@ -46,9 +48,18 @@ def cell(row):
 
 
 def pick(rows, system, share):
-    """The run of SYSTEM at SHARE; the last one if there are several."""
+    """The run of SYSTEM at SHARE; of several the one of median time, none being the longest."""
     found = [row for row in rows if (row["system"], row["memory_share"]) == (system, share)]
-    return found[-1] if found else None
+    found.sort(key=lambda row: math.inf if row["seconds"] is None else row["seconds"])
+    return found[(len(found) - 1) // 2] if found else None
+
+
+def medians(rows):
+    """One run of each workload, system and share."""
+    out = []
+    for group in ordered((*key(row), row["system"], row["memory_share"]) for row in rows):
+        out.append(pick([row for row in rows if key(row) == group[:2]], *group[2:]))
+    return out
 
 
 def slowdowns(rows):
@@ -81,10 +92,10 @@ def details(rows):
 
 
 def best(rows, name, share):
-    """The shortest time of system NAME at SHARE, over its page-clusters; None if it has none."""
-    times = [row["seconds"] for row in rows if row["memory_share"] == share and row["seconds"]
-             and row["system"].partition(", ")[0] == name]
-    return min(times, default=None)
+    """The time of system NAME at SHARE with its better page-cluster; None if it has none."""
+    settings = {row["system"] for row in rows if row["system"].partition(", ")[0] == name}
+    runs = [pick(rows, setting, share) for setting in settings]
+    return min((row["seconds"] for row in runs if row and row["seconds"]), default=None)
 
 
 def ratios(document):
@@ -106,17 +117,24 @@ def ratios(document):
                     "splitkernel's bytes in over the link's READ bandwidth"], body)
 
 
+def link_of(header, system, value):
+    """The median of what the link gave before SYSTEM's runs, or else at the beginning."""
+    measured = header.get("links", {}).get(system) or [header]
+    return statistics.median(link[value] for link in measured)
+
+
 def bandwidth_of(header, system):
-    """The link's READ bandwidth just before SYSTEM's runs, or else at the beginning."""
-    return header.get("links", {}).get(system, header)["read_bandwidth_mb_s"]
+    """The link's READ bandwidth for SYSTEM's runs, MB/s."""
+    return link_of(header, system, "read_bandwidth_mb_s")
 
 
 def links(header):
     """What the link gave before each system's runs: how much the machine drifted."""
     return rows_of(["just before the runs of", "READ of 4 KiB, p50 us", "READ of 64 KiB, MB/s"],
-                   [[systems.title(name), f"{link['read_4k_p50_us']:g}",
-                     f"{link['read_bandwidth_mb_s']:g}"]
-                    for name, link in header.get("links", {}).items()])
+                   [[systems.title(name),
+                     *(", ".join(f"{link[value]:g}" for link in measured)
+                       for value in ("read_4k_p50_us", "read_bandwidth_mb_s"))]
+                    for name, measured in header.get("links", {}).items()])
 
 
 def speed(rows, share, bandwidth):
@@ -130,7 +148,7 @@ def speed(rows, share, bandwidth):
 def places(document):
     """{(workload, threads, share): [systems, the fastest first]}."""
     found = {}
-    for row in document["runs"]:
+    for row in medians(document["runs"]):
         if row["seconds"] is not None and row["system"] != BASE:
             found.setdefault((*key(row), row["memory_share"]), {})[row["system"]] \
                 = row["seconds"]

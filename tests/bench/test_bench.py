@@ -91,7 +91,7 @@ def test_tables_say_what_was_measured(document):
 
 def test_the_link_of_a_system_is_that_before_its_runs(document):
     document["header"] = {**HEADER, "links": {
-        "splitkernel": {"read_4k_p50_us": 300.0, "read_bandwidth_mb_s": 10.0}}}
+        "splitkernel": [{"read_4k_p50_us": 300.0, "read_bandwidth_mb_s": 10.0}]}}
     assert "| splitkernel | 300 | 10 |" in tables.text(document).splitlines()
     # 5 MiB in 3 s of 10 MB/s.
     assert any(line.endswith("| 17 % |") for line in tables.ratios(document))
@@ -119,6 +119,23 @@ def test_ratios(document):
     lines = tables.ratios(document)
     # 5 MiB in 3 s of 20.1 MB/s; the other has no time at 25 %.
     assert lines[2:] == ["| sort, 1 thr, 50 % | 3.00 | 9 % |", "| sort, 1 thr, 25 % | - | - |"]
+
+
+def test_rounds_are_told_by_their_median(document):
+    """A run without a time is the longest there can be."""
+    document["runs"] += [run("splitkernel", 50, 30.0, bytes_in=5 << 20),
+                         run("splitkernel", 50, None, note="hang: no end in 90 s"),
+                         run("splitkernel", 25, None, note="hang: no end in 90 s"),
+                         run("splitkernel", 25, None, note="hang: no end in 90 s")]
+    results.fill_slowdowns(document["runs"])
+    document["header"] = {**HEADER, "links": {"splitkernel": [
+        {"read_4k_p50_us": 300.0, "read_bandwidth_mb_s": speed} for speed in (1.0, 10.0, 99.0)]}}
+    lines = tables.text(document).splitlines()
+    assert "| splitkernel | 15.00x (30.000 s) | hang |" in lines
+    assert "| splitkernel | 300, 300, 300 | 1, 10, 99 |" in lines
+    assert "| sort, 1 thr, 50 % | 0.30 | 2 % |" in lines
+    assert plots.curves(document["runs"])["splitkernel"] == [(50, 15.0)]
+    assert tables.places(document)["sort", 1, 50][-1] == "splitkernel"
 
 
 def test_agreement(document):
