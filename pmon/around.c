@@ -44,18 +44,22 @@ PMON_CALLS(void, do_set_pte, struct vm_fault *vmf, struct page *page,
 PMON_CALLED(do_set_pte, "do_set_pte",
 	    "void do_set_pte(struct vm_fault *, struct page *, long unsigned int)");
 
-/* The line at @index with its page locked, if it may be mapped. */
-static struct pmon_line *line_to_map(struct pmon_space *space, pgoff_t index)
+/* The line at @index with its page locked, if it may be mapped. @xas: of the lines; RCU. */
+static struct pmon_line *line_to_map(struct pmon_space *space, struct xa_state *xas,
+				     pgoff_t index)
 {
-	struct pmon_line *line = xa_load(&space->lines, index);
+	struct pmon_line *line;
 	struct page *page;
 
+	do
+		line = pmon_lines_at(xas, index);
+	while (xas_retry(xas, line));
 	if (!line || xa_is_value(line) || !READ_ONCE(line->prefetched))
 		return NULL;
 	page = line->page;
 	if (!trylock_page(page))
 		return NULL;
-	/* It may have been reused since xa_load(). */
+	/* It may have been reused since it was found. */
 	if (line->space == space && page->index == index &&
 	    READ_ONCE(line->prefetched) && PageUptodate(page) &&
 	    !PageHWPoison(page) && !pmon_line_shared(line))
@@ -85,14 +89,14 @@ static void set_entry(struct vm_fault *vmf, struct page *page, unsigned long add
 }
 
 /* False: no further. The lock of the page table is held, vmf->pte the entry. */
-static bool map_one(struct vm_fault *vmf, unsigned long addr)
+static bool map_one(struct vm_fault *vmf, struct xa_state *xas, unsigned long addr)
 {
 	struct pmon_line *line;
 
 	/* Whatever is there: mapped already, or a marker of userfaultfd. */
 	if (!pte_none(ptep_get(vmf->pte)))
 		return false;
-	line = line_to_map(pmon_vma_space(vmf->vma), addr >> PAGE_SHIFT);
+	line = line_to_map(pmon_vma_space(vmf->vma), xas, addr >> PAGE_SHIFT);
 	if (!line)
 		return false;
 	if (line->standby)
@@ -116,6 +120,7 @@ static bool in_vma(const struct vm_area_struct *vma, unsigned long addr)
 void pmon_around_map(struct vm_fault *vmf, int nr)
 {
 	struct vm_area_struct *vma = vmf->vma;
+	XA_STATE(xas, &pmon_vma_space(vma)->lines, vmf->pgoff);
 	int i, step = nr < 0 ? -1 : 1;
 	/* Not its flags: the neighbours are not written to. */
 	struct vm_fault around = {
@@ -138,6 +143,7 @@ void pmon_around_map(struct vm_fault *vmf, int nr)
 	table = pte_offset_kernel(vmf->pmd, 0);
 	lock = pte_lockptr(vma->vm_mm, vmf->pmd);
 	spin_lock(lock);
+	rcu_read_lock();
 	for (i = step; i != nr + step; i += step) {
 		unsigned long addr = around.address + i * (long)PAGE_SIZE;
 
@@ -145,9 +151,10 @@ void pmon_around_map(struct vm_fault *vmf, int nr)
 		    (addr & PMD_MASK) != (around.address & PMD_MASK))
 			break;
 		around.pte = table + pte_index(addr);
-		if (!map_one(&around, addr))
+		if (!map_one(&around, &xas, addr))
 			break;
 	}
+	rcu_read_unlock();
 	spin_unlock(lock);
 }
 

@@ -115,11 +115,27 @@ static struct pmon_line *fault_line(struct vm_fault *vmf,
 	return line;
 }
 
+/* As xa_cmpxchg_bh(), with one walk; of an entry that is there, so nothing is allocated. */
+static void *replace(struct pmon_space *space, pgoff_t index, void *old,
+		     struct pmon_line *line)
+{
+	XA_STATE(xas, &space->lines, index);
+	void *seen;
+
+	xas_lock_bh(&xas);
+	seen = xas_load(&xas);
+	if (likely(seen == old))
+		xas_store(&xas, line);
+	xas_unlock_bh(&xas);
+	return seen;
+}
+
 /* Publish a prepared line in place of @old. False: somebody was faster. */
 static bool publish(struct pmon_space *space, pgoff_t index, void *old,
 		    struct pmon_line *line, vm_fault_t *ret)
 {
-	void *seen = xa_cmpxchg_bh(&space->lines, index, old, line, GFP_KERNEL);
+	void *seen = old ? replace(space, index, old, line) :
+		xa_cmpxchg_bh(&space->lines, index, NULL, line, GFP_KERNEL);
 
 	if (seen == old)
 		return true;
@@ -401,19 +417,23 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 			       void *entry)
 {
 	struct pmon_region *region = pmon_region_of(space, vmf->pgoff);
+	struct pmon_copy copy = pmon_entry_copy(entry);
+	struct pmon_reach reach;
 	struct pmon_line *line;
+	bool granted;
 	vm_fault_t ret;
 
 	if (READ_ONCE(region->lost))
 		return fault_sigbus(vmf, space, "its page was stored there");
+	granted = pmon_grant_find(region, copy.location, &reach);
 	if (unlikely(READ_ONCE(region->suspect)) ||
-	    unlikely(pmon_fetch_needs_sync(region, vmf->pgoff, entry)))
+	    unlikely(!granted && pmon_fetch_behind(region, vmf->pgoff)))
 		return fault_sync(vmf, region);
 	line = fault_line(vmf, space, &ret);
 	if (!line)
 		return ret;
 	pmon_line_prepare(line, region, vmf->pgoff);
-	line->copy = pmon_entry_copy(entry);
+	line->copy = copy;
 	line->remote = true;
 	line->io = true;
 	if (!publish(space, vmf->pgoff, entry, line, &ret))
@@ -421,7 +441,7 @@ static vm_fault_t fault_remote(struct vm_fault *vmf, struct pmon_space *space,
 	pmon_count(misses);
 	trace_pmon_miss(space, vmf->pgoff);
 	get_page(line->page);
-	pmon_fetch_start(line);
+	pmon_fetch_start(line, granted ? &reach : NULL);
 	/* After the request that somebody waits for. */
 	pmon_prefetch(vmf, STRIDE_MISS);
 	/* While it is on its way: what the next ones need. */

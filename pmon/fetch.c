@@ -213,24 +213,19 @@ static void read_done(struct lite_io *io)
 	pmon_read_ended(container_of(io, struct pmon_line, read), io);
 }
 
-static bool fetch_read(struct pmon_line *line)
+static void fetch_read(struct pmon_line *line, const struct pmon_reach *reach)
 {
-	struct pmon_reach reach;
-
-	if (!pmon_grant_find(line->region, line->copy.location, &reach))
-		return false;
 	pmon_count(reads);
 	line->read = (struct lite_io){
 		.peer = pmon_region_home(line->region),
 		.timeout_ms = pmon_region_timeout(line->region),
-		.remote_addr = reach.addr,
-		.rkey = reach.rkey,
+		.remote_addr = reach->addr,
+		.rkey = reach->rkey,
 		.local = &line->sge,
 		.nr_local = 1,
 		.done = read_done,
 	};
 	lite_io_submit(&line->read);
-	return true;
 }
 
 /*
@@ -250,35 +245,23 @@ bool pmon_fetch_behind(struct pmon_region *region, pgoff_t index)
 }
 
 /*
- * pmon_fetch_needs_sync - must the home hear of changes before the page is fetched?
- * @entry: that was found at @index
+ * pmon_fetch_start - start to fill a published line
+ * @reach: from where, NULL: the home is asked
  *
  * A READ goes to where the page is, whatever its address and whether the home has
- * been told of a move. Context: process.
- */
-bool pmon_fetch_needs_sync(struct pmon_region *region, pgoff_t index, void *entry)
-{
-	struct pmon_reach reach;
-
-	return !pmon_grant_find(region, pmon_entry_copy(entry).location, &reach) &&
-	       pmon_fetch_behind(region, index);
-}
-
-/*
- * pmon_fetch_start - start to fill a published line
+ * been told of a move; a request does not (pmon_fetch_behind()). If the grant is gone
+ * meanwhile, the READ is refused.
  *
  * The line is page-locked with line->io set; both end in pmon_io_end().
  * Context: process; does not sleep.
  */
-void pmon_fetch_start(struct pmon_line *line)
+void pmon_fetch_start(struct pmon_line *line, const struct pmon_reach *reach)
 {
 	pmon_space_get(line->space);
 	line->sge = pmon_line_sge(line);
 	line->started = local_clock();
-	if (fetch_read(line))
-		return;
-	if (likely(!pmon_fetch_behind(line->region, line->page->index)))
+	if (reach)
+		fetch_read(line, reach);
+	else
 		fetch_request(line);
-	else	/* The grant went away since pmon_fetch_needs_sync(). */
-		pmon_io_end(line, PMON_ENTRY_STORED);
 }

@@ -96,6 +96,27 @@ bool pmon_grant_find(struct pmon_region *region, u32 location,
 	return grant;
 }
 
+/*
+ * pmon_grant_next - pmon_grant_find() for one of many pages, most of them neighbours
+ * @before: the location that @reach is of, 0: none
+ * @reach: if true is returned that of @location, else as it was
+ *
+ * A frame next to another in one chunk needs no look-up. That the grant may have gone
+ * since is as if it went a moment later: the transfer is refused.
+ */
+bool pmon_grant_next(struct pmon_region *region, u32 location, u32 before,
+		     struct pmon_reach *reach)
+{
+	u32 frame = location - 1;
+
+	if (before && location == before + 1 &&
+	    frame & ((1u << MMON_CHUNK_SHIFT) - 1)) {
+		reach->addr += MMON_PAGE_SIZE;
+		return true;
+	}
+	return pmon_grant_find(region, location, reach);
+}
+
 /* pmon_grant_revoked - the home refused a transfer with @rkey; any context */
 void pmon_grant_revoked(struct pmon_region *region, u32 location, u32 rkey)
 {

@@ -220,6 +220,7 @@ void pmon_line_setup(struct pmon_line *line, struct pmon_region *region,
 		     pgoff_t index);
 void pmon_line_release(struct pmon_line *line);
 void pmon_lines_release(struct pmon_line **line, unsigned int nr);
+void *pmon_lines_at(struct xa_state *xas, pgoff_t index);
 void pmon_lines_unpublish(struct pmon_space *space, struct pmon_line **line,
 			  unsigned int nr);
 struct lite_sge pmon_line_sge(struct pmon_line *line);
@@ -544,6 +545,8 @@ bool pmon_grant_any(struct pmon_region *region);
 bool pmon_grants_used(struct pmon_region *region);
 bool pmon_grant_find(struct pmon_region *region, u32 location,
 		     struct pmon_reach *reach);
+bool pmon_grant_next(struct pmon_region *region, u32 location, u32 before,
+		     struct pmon_reach *reach);
 void pmon_grant_revoked(struct pmon_region *region, u32 location, u32 rkey);
 void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire);
 void pmon_grant_withhold(struct pmon_region *region, pgoff_t first, pgoff_t last);
@@ -592,10 +595,9 @@ void pmon_share_move(struct pmon_line *line, struct pmon_space *space,
 vm_fault_t pmon_fault(struct vm_fault *vmf);
 int pmon_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		int len, int write);
-void pmon_fetch_start(struct pmon_line *line);
+void pmon_fetch_start(struct pmon_line *line, const struct pmon_reach *reach);
 bool pmon_fetch_spin(struct page *page);
 bool pmon_fetch_behind(struct pmon_region *region, pgoff_t index);
-bool pmon_fetch_needs_sync(struct pmon_region *region, pgoff_t index, void *entry);
 void pmon_read_ended(struct pmon_line *line, const struct lite_io *io);
 void pmon_io_end(struct pmon_line *line, void *failed);
 

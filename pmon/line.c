@@ -273,16 +273,19 @@ static void *what_remains(const struct pmon_line *line)
 }
 
 /*
- * Neighbours, and they mostly are, without a walk from the root for each. A state that
- * has not been walked yet, as when the first line was skipped, has no next: xas_next()
- * would stay where it is.
+ * pmon_lines_at - the entry of a space at @index, where one after the other is asked for
+ * @xas: of space->lines
+ *
+ * Neighbours are had without a walk from the root for each. A state that has not been
+ * walked yet has no next: xas_next() would stay where it is.
+ * Context: the lock of space->lines, or RCU; then it is for xas_retry() to look at.
  */
-static void entry_of(struct xa_state *xas, pgoff_t index)
+void *pmon_lines_at(struct xa_state *xas, pgoff_t index)
 {
 	if (xas_valid(xas) && index == xas->xa_index + 1)
-		xas_next(xas);
-	else
-		xas_set(xas, index);
+		return xas_next(xas);
+	xas_set(xas, index);
+	return xas_load(xas);
 }
 
 /*
@@ -302,7 +305,7 @@ void pmon_lines_unpublish(struct pmon_space *space, struct pmon_line **line,
 	for (i = 0; i < nr; i++) {
 		if (line[i]->detached)
 			continue;
-		entry_of(&xas, line[i]->page->index);
+		pmon_lines_at(&xas, line[i]->page->index);
 		xas_store(&xas, what_remains(line[i]));
 	}
 	xas_unlock_bh(&xas);

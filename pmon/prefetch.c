@@ -239,38 +239,15 @@ static void window_done(struct lite_call *call)
 	window_part_ended(window);
 }
 
-/* True: a line is published at @index and belongs to the window. */
-static bool window_add(struct window *window, struct pmon_region *region,
-		       pgoff_t index, void *entry, struct pmon_line *line)
-{
-	struct pmon_space *space = region->space;
-
-	pmon_line_setup(line, region, index);
-	line->copy = pmon_entry_copy(entry);
-	line->remote = true;
-	line->io = true;
-	/* Replaces an entry that is there: allocates nothing. */
-	if (xa_cmpxchg_bh(&space->lines, index, entry, line, GFP_NOWAIT) != entry) {
-		pmon_line_release(line);
-		return false;
-	}
-	/* The page is locked: nobody has looked at it yet. */
-	WRITE_ONCE(line->prefetched, true);
-	line->fresh = true;
-	line->near = false;
-	pmon_space_get(space);
-	window->line[window->nr++] = line;
-	return true;
-}
-
 /* Downwards: neighbours at the home are to follow each other upwards. */
-static void window_reverse(struct window *window)
+static void window_reverse(struct window *window, void **entry)
 {
 	unsigned int i, j;
 
 	for (i = 0, j = window->nr; i + 1 < j; i++) {
 		j--;
 		swap(window->line[i], window->line[j]);
+		swap(entry[i], entry[j]);
 	}
 }
 
@@ -282,34 +259,105 @@ static bool may_ask(const struct pmon_region *region)
 	       !atomic_read(&region->clones);
 }
 
+/* The entries of @plan up to the end of the region, @first to @last. Returns how many. */
+static unsigned int look_up(struct pmon_space *space, const struct pmon_plan *plan,
+			    pgoff_t first, pgoff_t last, void **entry)
+{
+	XA_STATE(xas, &space->lines, plan->first);
+	u64 index = plan->first;
+	unsigned int i;
+
+	rcu_read_lock();
+	for (i = 0; i < plan->nr; i++, index += plan->step) {
+		if (index < first || index > last)
+			break;
+		do
+			entry[i] = pmon_lines_at(&xas, index);
+		while (xas_retry(&xas, entry[i]));
+	}
+	rcu_read_unlock();
+	return i;
+}
+
+/*
+ * Lines for those of @entry that are at the home, which are moved to the front of it.
+ * Returns how many entries were looked at: all, unless lines were scarce.
+ */
+static unsigned int window_take(struct window *window, const struct pmon_plan *plan,
+				void **entry, unsigned int nr)
+{
+	struct pmon_region *region = window->region;
+	u64 index = plan->first;
+	struct pmon_line *line;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++, index += plan->step) {
+		if (!pmon_entry_is_remote(entry[i]))
+			continue;
+		line = pmon_line_alloc_spare(region->space->budget);
+		if (!line)
+			break;
+		pmon_line_setup(line, region, index);
+		line->copy = pmon_entry_copy(entry[i]);
+		line->remote = true;
+		line->io = true;
+		window->line[window->nr] = line;
+		entry[window->nr++] = entry[i];
+	}
+	return i;
+}
+
+/* Those lines whose @entry is still there take its place, the others are given back. */
+static void window_publish(struct window *window, struct pmon_space *space, void **entry)
+{
+	XA_STATE(xas, &space->lines, 0);
+	unsigned int i, nr = window->nr;
+	struct pmon_line *line;
+
+	xas_lock_bh(&xas);
+	for (i = 0; i < nr; i++) {
+		line = window->line[i];
+		/* Replaces an entry that is there: allocates nothing. */
+		if (likely(pmon_lines_at(&xas, line->page->index) == entry[i]))
+			xas_store(&xas, line);
+		else
+			entry[i] = NULL;
+	}
+	xas_unlock_bh(&xas);
+	for (i = 0, window->nr = 0; i < nr; i++) {
+		line = window->line[i];
+		if (unlikely(!entry[i])) {
+			pmon_line_release(line);
+			continue;
+		}
+		/* The page is locked: nobody has looked at it yet. */
+		WRITE_ONCE(line->prefetched, true);
+		line->fresh = true;
+		line->near = false;
+		pmon_space_get(space);
+		window->line[window->nr++] = line;
+	}
+}
+
 /* As far as the first one's region goes. Returns how many pages were looked at. */
 static unsigned int window_fill(struct window *window, struct pmon_space *space,
 				const struct pmon_plan *plan)
 {
 	pgoff_t first = 0, last = ULONG_MAX;
-	u64 index = plan->first;
-	struct pmon_line *line;
-	unsigned int i;
-	bool able;
-	void *entry;
+	void *entry[MMON_FETCH_MAX];
+	unsigned int nr;
 
 	window->nr = 0;
-	window->region = pmon_region_find(space, index, &first, &last);
-	able = window->region && may_ask(window->region);
-	for (i = 0; i < plan->nr; i++, index += plan->step) {
-		if (index < first || index > last)
-			break;
-		entry = able ? xa_load(&space->lines, index) : NULL;
-		if (!pmon_entry_is_remote(entry))
-			continue;
-		line = pmon_line_alloc_spare(space->budget);
-		if (!line)
-			break;
-		window_add(window, window->region, index, entry, line);
-	}
+	window->region = pmon_region_find(space, plan->first, &first, &last);
+	nr = look_up(space, plan, first, last, entry);
+	if (!window->region || !may_ask(window->region))
+		return nr;
+	nr = window_take(window, plan, entry, nr);
 	if (plan->step < 0)
-		window_reverse(window);
-	return i;
+		window_reverse(window, entry);
+	if (window->nr)
+		window_publish(window, space, entry);
+	return nr;
 }
 
 static void window_read_done(struct lite_io *io)
@@ -330,12 +378,14 @@ static unsigned int window_sort(struct window *window)
 	struct pmon_reach reach, before = {};
 	struct pmon_line *asked[MMON_FETCH_MAX];
 	unsigned int i, nr = 0, runs = 0;
+	u32 location, found = 0;
 	struct pmon_line *line;
 
 	window->nr_read = 0;
 	for (i = 0; i < window->nr; i++) {
 		line = window->line[i];
-		if (!pmon_grant_find(region, line->copy.location, &reach)) {
+		location = line->copy.location;
+		if (!pmon_grant_next(region, location, found, &reach)) {
 			/* Whoever wants it tells the home first. */
 			if (pmon_fetch_behind(region, line->page->index))
 				pmon_io_end(line, PMON_ENTRY_STORED);
@@ -358,6 +408,7 @@ static unsigned int window_sort(struct window *window)
 			};
 		}
 		before = reach;
+		found = location;
 		window->line[window->nr_read++] = line;
 	}
 	memcpy(&window->line[window->nr_read], asked, nr * sizeof(*asked));

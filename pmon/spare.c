@@ -15,7 +15,7 @@
  * before it is discarded, moved or cloned, and after whatever was there before.
  *
  * Everything that asks the home for pages by request tells it of spares first,
- * see pmon_fetch_needs_sync().
+ * see pmon_fetch_behind().
  *
  * Locks: all of it under stream_lock. The list of what is untold is read without, by
  * faults: it changes under @lock too.
