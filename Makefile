@@ -44,6 +44,7 @@ userland:
 programs:
 	@$(MAKE) -C tests/cluster/programs
 	@$(MAKE) -C tests/bench/workloads
+	@$(MAKE) -C tests/bench/executed
 
 demo: setup
 	@$(MAKE) -s all programs

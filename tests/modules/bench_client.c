@@ -37,6 +37,7 @@
 
 #include "../../lite-rpc/wire.h"
 #include "bench.h"
+#include "mark.h"
 
 #define JOB_PAGES	16
 #define JOBS_MAX	SCRATCH_PAGES
@@ -225,6 +226,12 @@ static int bench_read(struct job *job)
 	return job_io(job, false, source_grant.addr, source_grant.rkey, 1);
 }
 
+static int bench_read_64k(struct job *job)
+{
+	return job_io(job, false, source_grant.addr, source_grant.rkey,
+		      JOB_PAGES);
+}
+
 static int bench_write(struct job *job)
 {
 	return job_io(job, true, scratch_grant.addr, scratch_grant.rkey, 1);
@@ -241,6 +248,7 @@ static const struct bench {
 	{ "flush_4k", bench_flush_1 },
 	{ "flush_60k", bench_flush },
 	{ "read_4k", bench_read },
+	{ "read_64k", bench_read_64k },
 	{ "write_4k", bench_write },
 };
 
@@ -263,6 +271,7 @@ static void bench_one(struct job *job, const struct bench *bench, u32 nr)
 	/* Connects, warms up. */
 	for (i = 0; i < 8 && err >= 0; i++)
 		err = bench->run(job);
+	MARK(MARK_BEGIN);
 	for (i = 0; i < nr && err >= 0; i++) {
 		start = ktime_get_ns();
 		err = bench->run(job);
@@ -270,6 +279,7 @@ static void bench_one(struct job *job, const struct bench *bench, u32 nr)
 		sum += ns[i];
 		cond_resched();
 	}
+	MARK(MARK_END);
 	if (err < 0) {
 		report("{\"op\": \"%s\", \"status\": %d}\n", bench->name, err);
 	} else {

@@ -6,7 +6,8 @@
  *
  * One JSON line a phase: {"phase","pages","ns","ns_per_page"}, and
  * "instructions" (user and kernel) where the CPU counts them. In a VM with
- * -icount shift=0 a ns is an instruction. Phases, in this order, chosen by a
+ * -icount shift=0 a ns is an instruction; where from, the plugin of
+ * tests/bench/executed can tell. Phases, in this order, chosen by a
  * LIST with commas (default all):
  *
  *   first-touch   write to M MiB (default 64) never touched before
@@ -24,6 +25,7 @@
  * Exit: 0; 2 could not run.
  */
 #include "common.h"
+#include "../../modules/mark.h"
 
 #include <getopt.h>
 #include <linux/perf_event.h>
@@ -176,7 +178,9 @@ static void measure(const char *phase, void (*run)(unsigned long),
 
 	count = instructions();
 	ns = now_ns();
+	MARK(MARK_BEGIN);
 	run(nr);
+	MARK(MARK_END);
 	ns = now_ns() - ns;
 	count = instructions() - count;
 	if (!is_wanted(phase))
