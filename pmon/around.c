@@ -48,12 +48,9 @@ PMON_CALLED(do_set_pte, "do_set_pte",
 static struct pmon_line *line_to_map(struct pmon_space *space, struct xa_state *xas,
 				     pgoff_t index)
 {
-	struct pmon_line *line;
+	struct pmon_line *line = pmon_lines_peek(xas, index);
 	struct page *page;
 
-	do
-		line = pmon_lines_at(xas, index);
-	while (xas_retry(xas, line));
 	if (!line || xa_is_value(line) || !READ_ONCE(line->prefetched))
 		return NULL;
 	page = line->page;

@@ -221,6 +221,7 @@ void pmon_line_setup(struct pmon_line *line, struct pmon_region *region,
 void pmon_line_release(struct pmon_line *line);
 void pmon_lines_release(struct pmon_line **line, unsigned int nr);
 void *pmon_lines_at(struct xa_state *xas, pgoff_t index);
+void *pmon_lines_peek(struct xa_state *xas, pgoff_t index);
 void pmon_lines_unpublish(struct pmon_space *space, struct pmon_line **line,
 			  unsigned int nr);
 struct lite_sge pmon_line_sge(struct pmon_line *line);

@@ -278,7 +278,7 @@ static void *what_remains(const struct pmon_line *line)
  *
  * Neighbours are had without a walk from the root for each. A state that has not been
  * walked yet has no next: xas_next() would stay where it is.
- * Context: the lock of space->lines, or RCU; then it is for xas_retry() to look at.
+ * Context: the lock of space->lines.
  */
 void *pmon_lines_at(struct xa_state *xas, pgoff_t index)
 {
@@ -286,6 +286,19 @@ void *pmon_lines_at(struct xa_state *xas, pgoff_t index)
 		return xas_next(xas);
 	xas_set(xas, index);
 	return xas_load(xas);
+}
+
+/* pmon_lines_peek - the same under RCU: it may have changed when this returns */
+void *pmon_lines_peek(struct xa_state *xas, pgoff_t index)
+{
+	void *entry;
+
+	do {
+		entry = pmon_lines_at(xas, index);
+		if (xa_is_zero(entry))
+			entry = NULL;
+	} while (xas_retry(xas, entry));
+	return entry;
 }
 
 /*

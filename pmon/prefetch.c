@@ -271,9 +271,7 @@ static unsigned int look_up(struct pmon_space *space, const struct pmon_plan *pl
 	for (i = 0; i < plan->nr; i++, index += plan->step) {
 		if (index < first || index > last)
 			break;
-		do
-			entry[i] = pmon_lines_at(&xas, index);
-		while (xas_retry(&xas, entry[i]));
+		entry[i] = pmon_lines_peek(&xas, index);
 	}
 	rcu_read_unlock();
 	return i;
