@@ -117,15 +117,10 @@ def ratios(document):
                     "splitkernel's bytes in over the link's READ bandwidth"], body)
 
 
-def link_of(header, system, value):
-    """The median of what the link gave before SYSTEM's runs, or else at the beginning."""
-    measured = header.get("links", {}).get(system) or [header]
-    return statistics.median(link[value] for link in measured)
-
-
 def bandwidth_of(header, system):
-    """The link's READ bandwidth for SYSTEM's runs, MB/s."""
-    return link_of(header, system, "read_bandwidth_mb_s")
+    """The median of the link's READ bandwidth before SYSTEM's runs, or else at the beginning."""
+    measured = header.get("links", {}).get(system) or [header]
+    return statistics.median(link["read_bandwidth_mb_s"] for link in measured)
 
 
 def links(header):
