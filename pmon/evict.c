@@ -4,17 +4,17 @@
  * at once between two watermarks, so that a fault normally finds one.
  *
  * A round takes lines whose turn it is (order.h) and that it can lock, and looks
- * which of them were touched since the last look (young.c). The others are
- * unmapped, runs of neighbours at a time (no mmap_lock is needed for that:
- * unmap_mapping_pages() walks the mapping). Then each is
+ * which of them were touched since the last look (young.c). The others are unmapped,
+ * mostly with one TLB flush for all (unmap.c; no mmap_lock is needed for that). Then
+ * each is
  *   touched	kept (LRU: at the young end; SIEVE: where it is; FIFO: not at all)
  *   pinned	(someone holds the page) kept likewise,
  *   clean	put on standby (standby.c), from where whoever needs a line takes it,
  *   dirty	sent to its home with others of its region, then put there likewise.
  *
- * What is touched between look and unmapping is seen as well: unmapping a page
- * whose entry is young sets PG_referenced, provided that it was clear; the fault
- * path clears it. The access that brought a page in counts as one.
+ * The access that brought a page in counts as one: the fault path clears
+ * PG_referenced, not the entry's accessed bit. What is touched between look and
+ * unmapping goes all the same, mostly unseen, and comes back from standby.
  *
  * A line shared after a fork goes to the next sharer instead of the free list.
  *
@@ -117,30 +117,6 @@ static void batch_lock(struct pmon_budget *budget, struct batch *batch)
 	spin_unlock_bh(&budget->lru_lock);
 }
 
-static void unmap(struct pmon_space *space, pgoff_t first, pgoff_t nr)
-{
-	unmap_mapping_pages(space->file->f_mapping, first, nr, false);
-	pmon_count(unmap_calls);
-}
-
-/* What was touched is marked referenced. */
-static void batch_look(struct batch *batch)
-{
-	struct pmon_young young;
-	unsigned int i;
-
-	if (pmon_policy_now() == PMON_FIFO)
-		return;
-	pmon_young_begin(&young, batch->line[0]->space);
-	for (i = 0; i < batch->nr; i++) {
-		struct page *page = batch->line[i]->page;
-
-		if (page_mapped(page) && pmon_young_test(&young, batch->line[i]))
-			folio_set_referenced(page_folio(page));
-	}
-	pmon_young_end(&young);
-}
-
 /*
  * Prefetched, and not looked at since: it has to be there when it is wanted. Otherwise
  * the hand of SIEVE, where all others were touched, would take these first.
@@ -150,34 +126,28 @@ static bool is_fresh(const struct pmon_line *line)
 	return line->fresh && READ_ONCE(line->prefetched);
 }
 
-/* Those that are to go: one unmapping, with one TLB flush, for each run. */
+/* What was touched is marked referenced, the others are unmapped. @all: those, too. */
 static void batch_unmap(struct batch *batch, bool all)
 {
 	struct pmon_line *victim[EVICT_BATCH];
-	unsigned int i, at, run, nr = 0;
+	struct pmon_young young;
+	unsigned int i, nr = 0;
 
-	/* Sorted as they come: mostly they are in order. */
+	pmon_young_begin(&young, batch->line[0]->space);
 	for (i = 0; i < batch->nr; i++) {
-		struct page *page = batch->line[i]->page;
+		struct pmon_line *line = batch->line[i];
+		struct page *page = line->page;
 
-		if (!page_mapped(page) ||
-		    (!all && !PageHWPoison(page) &&
-		     (folio_test_referenced(page_folio(page)) ||
-		      is_fresh(batch->line[i]))))
+		if (!page_mapped(page))
 			continue;
-		for (at = nr++; at && victim[at - 1]->page->index > page->index;
-		     at--)
-			victim[at] = victim[at - 1];
-		victim[at] = batch->line[i];
+		if (pmon_young_test(&young, line))
+			folio_set_referenced(page_folio(page));
+		if (all || PageHWPoison(page) ||
+		    (!folio_test_referenced(page_folio(page)) && !is_fresh(line)))
+			victim[nr++] = line;
 	}
-	for (i = 0; i < nr; i += run) {
-		pgoff_t first = victim[i]->page->index;
-
-		for (run = 1; i + run < nr; run++)
-			if (victim[i + run]->page->index != first + run)
-				break;
-		unmap(victim[i]->space, first, run);
-	}
+	pmon_young_end(&young);
+	pmon_unmap(victim, nr);
 }
 
 static void keep(struct batch *batch)
@@ -338,8 +308,8 @@ static void flush_line(struct pmon_flush *flush, struct pmon_line *line)
 }
 
 /*
- * Was it touched? Then it is still mapped, unless that was between look and
- * unmapping; and what is mapped stays, whatever the policy has become meanwhile.
+ * Was it touched? Then it is still mapped, unless all had to go; and what is mapped
+ * stays, whatever the policy has become meanwhile.
  */
 static bool spared(struct pmon_line *line, bool force)
 {
@@ -412,8 +382,6 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 	if (!batch.nr)
 		return 0;
 	space = batch.line[0]->space;
-	if (!force)
-		batch_look(&batch);
 	batch_unmap(&batch, force || pmon_policy_now() == PMON_FIFO);
 	for (i = 0; i < batch.nr; i++)
 		freed += evict_line(budget, batch.line[i], force, &verdict);

@@ -17,13 +17,14 @@
  * and name the variants in the table in intercept.c. `tests/hook-table --write`
  * puts the table into docs/pmon.md, with what the two kernels have of it.
  *
- * A function that is not hooked, only called, and that pmon can do without, is
+ * A function that is not hooked, only called, is
  *
  *	PMON_CALLS(void, do_set_pte, struct vm_fault *vmf, ...);
  *	PMON_CALLED(do_set_pte, "do_set_pte", "its prototype");
  *
- * and PMON_OPTIONAL() in the table. Before original_do_set_pte() is called,
- * pmon_callable() must have said that this kernel has it in that form.
+ * and in the table like the others, or as PMON_OPTIONAL() if pmon can do without it. Then,
+ * before original_do_set_pte() is called, pmon_callable() must have said that this
+ * kernel has it in that form.
  */
 #ifndef PMON_HOOK_H
 #define PMON_HOOK_H
@@ -154,6 +155,8 @@ static inline bool pmon_callable(const struct pmon_variant *variant)
 
 /* around.c */
 extern const struct pmon_variant variant_set_pte_range, variant_do_set_pte;
+/* unmap.c */
+extern const struct pmon_variant variant_try_to_unmap, variant_try_to_unmap_flush;
 
 int pmon_hooks_install(struct pmon_hook *hooks, int nr);
 void pmon_hooks_remove(struct pmon_hook *hooks, int nr);

@@ -731,6 +731,8 @@ static struct pmon_hook hooks[] = {
 	PMON_HOOK("memory failure", &variant_memory_failure),
 	PMON_HOOK("exec, the stack", &variant_setup_arg_pages),
 	PMON_HOOK("growth of a stack", &variant_expand_downwards),
+	PMON_HOOK("unmapping of evicted pages", &variant_try_to_unmap),
+	PMON_HOOK("one TLB flush for several of these", &variant_try_to_unmap_flush),
 	PMON_OPTIONAL("several pages mapped by one fault",
 		      &variant_set_pte_range, &variant_do_set_pte),
 };

@@ -30,7 +30,7 @@
  *                                 Taken by the evictor, fork, mremap and exit;
  *                                 a child's before its parent's (clone.c).
  *       page lock of a line       several at a time only by trylock, or by fork
- *         i_mmap_rwsem            (inside unmap_mapping_pages; young.c)
+ *         i_mmap_rwsem            (inside unmap_mapping_pages; young.c, unmap.c)
  *           page table locks
  *         lock of a thread's slot (prefetch.c; only tried)
  *           page table locks      (around.c; page locks only by trylock inside)
@@ -389,6 +389,9 @@ struct pmon_young {
 void pmon_young_begin(struct pmon_young *young, struct pmon_space *space);
 bool pmon_young_test(struct pmon_young *young, struct pmon_line *line);
 void pmon_young_end(struct pmon_young *young);
+
+/* unmap.c */
+void pmon_unmap(struct pmon_line **line, unsigned int nr);
 pmd_t *pmon_table_of(struct mm_struct *mm, unsigned long addr);
 
 /* ---- space.c --------------------------------------------------------------- */

@@ -12,8 +12,8 @@
  * with it held for writing too. The core's own rmap walks rely on the same.
  *
  * The TLB is not flushed when an accessed bit is cleared: as in the core on x86,
- * what a processor still has there may be touched without being seen. Who is to
- * be evicted is unmapped first, which does flush, and looked at again.
+ * what a processor still has there may be touched without being seen. Who is to be
+ * evicted is unmapped next, in the same round (unmap.c).
  */
 #include <linux/pgtable.h>
 
