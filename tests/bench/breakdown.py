@@ -38,6 +38,9 @@ CORE = (
      r".*(_lock|_unlock|trylock|rcu|local_bh|mutex|rwsem|softirq|preempt|refcount|percpu_ref"
      r"|spin|tasklet).*|down_.*|up_.*|_raw_.*"),
     ("lists, checked", r"__list_(add|del)_.*"),
+    ("swap, reclaim, block layer",
+     r".*(swap_|_swap|swp_|blk_|bio_|_bio|sbitmap|shrink_|reclaim|isolate|pageout|workingset"
+     r"|plug_|elv_|writeback).*"),
     ("page allocator, slab",
      r".*(kmem_cache|kmalloc|kfree|slab|alloc_page|free_unref|free_pcp|rmqueue|get_page_from"
      r"|cache_from_obj|page_frag).*|kzalloc.*|___?cache_free|clear_page.*|prep_new_page.*"),
@@ -52,9 +55,15 @@ CORE = (
 )
 
 
-def arguments():
-    """More of QEMU's arguments, for a Cluster's devices."""
-    return ["-plugin", f"{PLUGIN},out={{name}}/executed"]
+def arguments(peer=""):
+    """More of QEMU's arguments, for a Cluster's devices; PEER: the name of a host with counts()."""
+    return ["-plugin", f"{PLUGIN},out={{name}}/executed"
+            + (f",peer={peer}/executed.counts" if peer else "")]
+
+
+def counts():
+    """The same for a host whose work for another one is counted, between that one's marks."""
+    return ["-plugin", f"{PLUGIN},counts={{name}}/executed.counts"]
 
 
 def available():
@@ -73,10 +82,11 @@ class Counts(collections.Counter):
 
 
 class Executed:
-    """What was counted in one host."""
+    """What was counted in one host; in the PEER of one, between that one's marks."""
 
-    def __init__(self, host):
-        self._prefix = os.path.join(host.vm.dir, "executed")
+    def __init__(self, host, peer_of=None):
+        self._prefix = os.path.join((peer_of or host).vm.dir, "executed")
+        self._suffix = ".peer" if peer_of else ""
         self._number = 0
         self._host, self._starts, self._names = host, [], []
 
@@ -84,7 +94,8 @@ class Executed:
         """Counts for each measurement that has ended since the last call."""
         self._read_symbols()
         found = []
-        while os.path.exists(path := f"{self._prefix}.{self._number}"):
+        while os.path.exists(
+                path := f"{self._prefix}.{self._number}{self._suffix}"):
             found.append(self._functions(path))
             os.unlink(path)
             self._number += 1

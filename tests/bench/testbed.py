@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The two hosts that all systems are measured on."""
 
+import contextlib
 import json
 import os
 import sys
@@ -17,12 +18,13 @@ LITE = "/sys/kernel/debug/lite_bench"
 class Testbed:
     """A processor and a memory host, as a context manager: booted once for all runs.
 
-    After a hang it is booted again by restart(); what was measured of the link
-    and how slow the disk is stays as it was.
+    DEVICES: more of QEMU's arguments, {role: [words]}. After a hang it is booted
+    again by restart(); what was measured of the link and how slow the disk is
+    stays as it was.
     """
 
-    def __init__(self, size, cpus=1):
-        self.size, self.cpus = size, cpus
+    def __init__(self, size, cpus=1, devices=None):
+        self.size, self.cpus, self.devices = size, cpus, devices or {}
         self.cluster = self.processor = self.memory = self.disk = None
         self.read_us = self.bandwidth = self.throttle = None
         self.boots = 0
@@ -61,7 +63,8 @@ class Testbed:
         self.cluster = Cluster(
             memory_mb=size.memory_mb, excache_mb=size.excache_mb,
             guest_ram_mb=size.guest_ram_mb, smp=self.cpus,
-            devices={"processor": disk.devices(size.swap_mb)})
+            devices={**self.devices, "processor": disk.devices(size.swap_mb)
+                     + self.devices.get("processor", [])})
         # pylint: disable=unnecessary-dunder-call # as long as this object lives
         self.cluster.__enter__()
         self.boots += 1
@@ -79,15 +82,26 @@ class Testbed:
 
         As they are now: other users of the machine make both drift.
         """
+        with self.lite_bench():
+            row = self.transfer("read_4k", 1000)
+        return round(row["p50_ns"] / 1000, 1), self._bandwidth()
+
+    @contextlib.contextmanager
+    def lite_bench(self):
+        """While transfer() can be called."""
         self.memory.load(BENCH, role="server")
         self.processor.load(BENCH, role="client", peer=self.memory.address)
-        self.processor.write_file(f"{LITE}/run", "one read_4k 1000\n")
+        yield
+        self.processor.unload("lite_bench")
+        self.memory.unload("lite_bench")
+
+    def transfer(self, name, count):
+        """lite_bench's row of the operation NAME, COUNT times."""
+        self.processor.write_file(f"{LITE}/run", f"one {name} {count}\n")
         row = json.loads(self.processor.read_file(f"{LITE}/result").splitlines()[-1])
         if "p50_ns" not in row:
             raise RigError(f"lite_bench: {row}")
-        self.processor.unload("lite_bench")
-        self.memory.unload("lite_bench")
-        return round(row["p50_ns"] / 1000, 1), self._bandwidth()
+        return row
 
     def _bandwidth(self):
         """MB/s of READs of 64 KiB from user space, as perftest measures it."""

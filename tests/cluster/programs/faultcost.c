@@ -4,7 +4,7 @@
  *
  *   faultcost [--mb M] [--resident-mb R] [--phases LIST]
  *
- * One JSON line a phase: {"phase","pages","ns","ns_per_page"}, and
+ * One JSON line a phase: {"phase","pages","ns","ns_per_page","major_faults"}, and
  * "instructions" (user and kernel) where the CPU counts them. In a VM with
  * -icount shift=0 a ns is an instruction; where from, the plugin of
  * tests/bench/executed can tell. Phases, in this order, chosen by a
@@ -30,6 +30,7 @@
 #include <getopt.h>
 #include <linux/perf_event.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 /* An access that takes so many times the resident one's median is a miss. */
@@ -171,9 +172,18 @@ static void latency(unsigned long nr)
 	munmap(ns, nr * sizeof(*ns));
 }
 
+static long major_faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_majflt;
+}
+
 static void measure(const char *phase, void (*run)(unsigned long),
 		    unsigned long nr)
 {
+	long faults = major_faults();
 	uint64_t ns, count;
 
 	count = instructions();
@@ -183,10 +193,11 @@ static void measure(const char *phase, void (*run)(unsigned long),
 	MARK(MARK_END);
 	ns = now_ns() - ns;
 	count = instructions() - count;
+	faults = major_faults() - faults;
 	if (!is_wanted(phase))
 		return;
-	printf("{\"phase\":\"%s\",\"pages\":%lu,\"ns\":%llu,\"ns_per_page\":%.1f",
-	       phase, nr, (unsigned long long)ns, (double)ns / nr);
+	printf("{\"phase\":\"%s\",\"pages\":%lu,\"ns\":%llu,\"ns_per_page\":%.1f,\"major_faults\":%ld",
+	       phase, nr, (unsigned long long)ns, (double)ns / nr, faults);
 	if (counter >= 0)
 		printf(",\"instructions\":%llu", (unsigned long long)count);
 	printf("}\n");
