@@ -211,14 +211,24 @@ static int call_resolve(struct pmon_hook *hook)
 	struct kprobe probe = { .symbol_name = hook->chosen->function };
 	int ret = register_kprobe(&probe);
 
-	if (ret) {
+	if (ret && hook->optional) {
 		pr_info("%s: not done on this kernel, cannot find %s() (%d)\n",
 			hook->purpose, hook->chosen->function, ret);
 		return 0;
 	}
+	if (ret) {
+		pr_err("cannot find %s() (%d)\n", hook->chosen->function, ret);
+		return ret;
+	}
 	*hook->chosen->original = (unsigned long)probe.addr;
 	unregister_kprobe(&probe);
 	return 0;
+}
+
+/* Or is it only called, or not there at all? */
+static bool is_hook(const struct pmon_hook *hook)
+{
+	return hook->chosen && hook->chosen->replacement;
 }
 
 /* kallsyms is not exported; a kprobe that is never hit resolves the name. */
@@ -227,7 +237,7 @@ static int hook_resolve(struct pmon_hook *hook)
 	struct kprobe probe = { };
 	int ret;
 
-	if (hook->optional)
+	if (!is_hook(hook))
 		return hook->chosen ? call_resolve(hook) : 0;
 	probe.symbol_name = hook->chosen->function;
 	ret = hook_check_whole(hook);
@@ -268,7 +278,7 @@ static int hook_register(struct pmon_hook *hook)
 {
 	int ret;
 
-	if (hook->optional)
+	if (!is_hook(hook))
 		return 0;
 	hook->ops.func = hook_handler;
 	hook->ops.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT;
