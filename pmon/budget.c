@@ -19,6 +19,13 @@
 static DEFINE_SPINLOCK(budgets_lock);
 static LIST_HEAD(budgets);
 
+static void budget_free(struct pmon_budget *budget)
+{
+	kfree(budget->under_way);
+	kfree(budget->flush);
+	kfree(budget);
+}
+
 /*
  * pmon_budget_create - a budget of @limit lines (0: the whole pool)
  * Return: referenced budget; ERR_PTR(-EINVAL) below 64 lines, -ENOSPC above
@@ -38,8 +45,9 @@ struct pmon_budget *pmon_budget_create(unsigned long limit)
 	if (!budget)
 		return ERR_PTR(-ENOMEM);
 	budget->flush = kzalloc(sizeof(*budget->flush), GFP_KERNEL);
-	if (!budget->flush) {
-		kfree(budget);
+	budget->under_way = kzalloc(sizeof(*budget->under_way), GFP_KERNEL);
+	if (!budget->flush || !budget->under_way) {
+		budget_free(budget);
 		return ERR_PTR(-ENOMEM);
 	}
 	kref_init(&budget->ref);
@@ -71,8 +79,7 @@ static void budget_free_work(struct work_struct *work)
 
 	cancel_work_sync(&budget->evict_work);
 	WARN_ON_ONCE(budget->used);
-	kfree(budget->flush);
-	kfree(budget);
+	budget_free(budget);
 }
 
 static void budget_release(struct kref *ref)

@@ -10,7 +10,8 @@
  *   touched	kept (LRU: at the young end; SIEVE: where it is; FIFO: not at all)
  *   pinned	(someone holds the page) kept likewise,
  *   clean	put on standby (standby.c), from where whoever needs a line takes it,
- *   dirty	sent to its home with others of its region, then put there likewise.
+ *   dirty	sent to its home with others of its region, then put there likewise. It
+ *		arrives while the next round is under way.
  *
  * The access that brought a page in counts as one: the fault path clears
  * PG_referenced, not the entry's accessed bit. What is touched between look and
@@ -22,7 +23,8 @@
  * that each of the innermost locks is taken once a round and not once a line.
  *
  * Locks: pages only by trylock. stream_lock only by trylock as well, since fork
- * takes page locks while it holds the stream.
+ * takes page locks while it holds the stream; it is held as long as a flush is under way,
+ * one at a time, so nothing in here may wait for a stream.
  */
 #include <linux/delay.h>
 
@@ -32,7 +34,8 @@
 /*
  * All of a round go in one flush: who is locked, without being marked as in transfer,
  * while the home is waited for would have to be waited for by whoever discards it
- * (munmap, exit), unkillably.
+ * (munmap, exit), unkillably. What is collected while another flush is under way is
+ * marked.
  */
 #define EVICT_BATCH	PMON_FLUSH_MAX
 #define IDLE_MS		20		/* between rounds that freed nothing */
@@ -267,30 +270,66 @@ static void end_io(struct pmon_flush *flush, struct verdict *verdict)
 	xa_unlock_bh(&space->lines);
 }
 
-static unsigned int flush_batch(struct pmon_flush *flush, struct verdict *verdict)
+/* Whatever comes of it, flush_finish() must follow. Return: is it on its way? */
+static bool flush_start(struct pmon_flush *flush)
 {
 	struct pmon_region *region = flush->region;
-	struct pmon_space *space = region->space;
+	int err;
+
+	if (!mutex_trylock(&region->stream_lock))
+		return false;
+	err = pmon_clone_settle(region, true);
+	if (!err) {
+		flush->streaming = true;
+		pmon_flush_start(flush);
+		return true;
+	}
+	pmon_flush_fail(flush, err);
+	mutex_unlock(&region->stream_lock);
+	/* Busy means that fork has the stream for the moment; the rest is news. */
+	if (err != -EBUSY)
+		region->space->budget->refused = true;
+	return false;
+}
+
+/* Return: how many lines of it are free. */
+static unsigned int flush_finish(struct pmon_flush *flush)
+{
+	struct pmon_region *region = flush->region;
+	struct verdict verdict = {};
 	unsigned int freed;
-	int err = -EBUSY;
+	int err;
 
 	if (!flush->nr)
 		return 0;
-	if (mutex_trylock(&region->stream_lock)) {
-		err = pmon_clone_settle(region, true);
-		if (!err)
-			err = pmon_flush_send(flush);
-		else
-			pmon_flush_fail(flush, err);
+	if (flush->streaming) {
+		err = pmon_flush_finish(flush);
+		if (err && err != -EBUSY)
+			region->space->budget->refused = true;
 		mutex_unlock(&region->stream_lock);
+		flush->streaming = false;
 	}
-	/* Busy means that fork has the stream for the moment; the rest is news. */
-	if (err && err != -EBUSY)
-		space->budget->refused = true;
-	end_io(flush, verdict);
-	freed = carry_out(space, verdict);
+	end_io(flush, &verdict);
+	freed = carry_out(region->space, &verdict);
 	flush->nr = 0;
 	pmon_region_put(region);
+	return freed;
+}
+
+/*
+ * Send what was collected, once what was sent before has arrived. It is on its way when
+ * this returns, so that the next round's lines are chosen, unmapped and checksummed
+ * meanwhile.
+ */
+static unsigned int flush_next(struct pmon_budget *budget)
+{
+	unsigned int freed = flush_finish(budget->under_way);
+
+	if (!budget->flush->nr)
+		return freed;
+	swap(budget->flush, budget->under_way);
+	if (!flush_start(budget->under_way))
+		freed += flush_finish(budget->under_way);
 	return freed;
 }
 
@@ -380,14 +419,14 @@ static unsigned int evict_round(struct pmon_budget *budget, bool force)
 	budget->pinned = 0;
 	batch_lock(budget, &batch);
 	if (!batch.nr)
-		return 0;
+		return flush_finish(budget->under_way);
 	space = batch.line[0]->space;
 	batch_unmap(&batch, force || pmon_policy_now() == PMON_FIFO);
 	for (i = 0; i < batch.nr; i++)
 		freed += evict_line(budget, batch.line[i], force, &verdict);
 	/* What needs no transfer does not wait for one. */
 	freed += carry_out(space, &verdict);
-	freed += flush_batch(budget->flush, &verdict);
+	freed += flush_next(budget);
 	if (budget->pinned < batch.nr)
 		budget->pinned = 0;
 	return freed;
@@ -400,6 +439,20 @@ static bool needs_lines(struct pmon_budget *budget)
 	       pmon_budget_below(budget, pmon_budget_high(budget), 8);
 }
 
+/* What is being sent will be free: no more is chosen than is wanted. */
+static bool enough_under_way(struct pmon_budget *budget)
+{
+	unsigned long nr = budget->under_way->nr, high = pmon_budget_high(budget);
+
+	return nr && (nr >= high || !pmon_budget_below(budget, high - nr, 8));
+}
+
+static unsigned int make_room(struct pmon_budget *budget, bool force)
+{
+	return enough_under_way(budget) ? flush_finish(budget->under_way) :
+					  evict_round(budget, force);
+}
+
 /* pmon_evict_work - bring a budget above its high watermark */
 void pmon_evict_work(struct work_struct *work)
 {
@@ -410,8 +463,11 @@ void pmon_evict_work(struct work_struct *work)
 
 	while (needs_lines(budget)) {
 		/* Two passes over the list: one clears, one finds. */
-		freed = evict_round(budget, scanned > 2 * budget->limit);
+		freed = make_room(budget, scanned > 2 * budget->limit);
 		scanned += EVICT_BATCH;
+		/* Not asleep with a region's stream_lock held. */
+		if (scanned > 3 * budget->limit)
+			freed += flush_finish(budget->under_way);
 		cond_resched();
 		if (freed) {
 			scanned = 0;
@@ -439,5 +495,6 @@ void pmon_evict_work(struct work_struct *work)
 		}
 		msleep(IDLE_MS);
 	}
+	flush_finish(budget->under_way);
 	pmon_budget_calm(budget);
 }

@@ -242,11 +242,11 @@ static void spare_done(struct pmon_flush *flush, unsigned int i)
 	line->copy.in_place = true;
 }
 
-/* Return: how many pages were stored. */
-static unsigned int write_one_sided(struct pmon_flush *flush)
+/* Return: how many transfers are under way. */
+static unsigned int write_start(struct pmon_flush *flush)
 {
 	struct pmon_region *region = flush->region;
-	unsigned int i, nr, stored = 0;
+	unsigned int i, nr;
 	bool spares;
 
 	if (!pmon_grants_used(region))
@@ -264,9 +264,17 @@ static unsigned int write_one_sided(struct pmon_flush *flush)
 	for (i = 0; i < nr; i++)
 		lite_io_submit(&flush->write[i].io);
 	replicate(flush);
+	return nr;
+}
+
+/* Return: how many pages were stored. */
+static unsigned int write_finish(struct pmon_flush *flush)
+{
+	unsigned int i, stored = 0;
+
 	/* The transfers end by themselves when the host is given up. */
 	wait_for_completion(&flush->written);
-	pmon_count_n(writes, nr);
+	pmon_count_n(writes, flush->nr_writes);
 	for (i = 0; i < flush->nr; i++) {
 		if (flush->spare[i])
 			spare_done(flush, i);
@@ -352,19 +360,32 @@ void pmon_flush_fail(struct pmon_flush *flush, int err)
 }
 
 /*
- * pmon_flush_send - store the batch, telling the home of pending changes if need be
+ * pmon_flush_start - begin to store the batch
  *
- * Context: process, stream_lock held; the pages are locked.
+ * Context: process, stream_lock held, to be kept until pmon_flush_finish(), which must
+ * follow; the pages are locked.
+ */
+void pmon_flush_start(struct pmon_flush *flush)
+{
+	lockdep_assert_held(&flush->region->stream_lock);
+	flush->nr_writes = write_start(flush);
+}
+
+/*
+ * pmon_flush_finish - store what has been begun, telling the home of pending changes if
+ * need be
+ *
+ * Context: process, stream_lock held since pmon_flush_start().
  * Return: 0: each page that is still attached is stored; else negative errno, and
  * flush->err tells of which. line->copy tells of the copy of those that are.
  */
-int pmon_flush_send(struct pmon_flush *flush)
+int pmon_flush_finish(struct pmon_flush *flush)
 {
 	unsigned int i, stored;
 	int ret = 0;
 
 	lockdep_assert_held(&flush->region->stream_lock);
-	stored = write_one_sided(flush);
+	stored = flush->nr_writes ? write_finish(flush) : 0;
 	pmon_count_n(flushed_pages, stored);
 	if (stored < flush->nr)
 		ret = request_rest(flush);
@@ -378,4 +399,11 @@ int pmon_flush_send(struct pmon_flush *flush)
 		if (!flush->err[i])
 			flush->line[i]->copy.sum = flush->sum[i];
 	return ret;
+}
+
+/* pmon_flush_send - both */
+int pmon_flush_send(struct pmon_flush *flush)
+{
+	pmon_flush_start(flush);
+	return pmon_flush_finish(flush);
 }

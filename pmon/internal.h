@@ -27,8 +27,10 @@
  *   mmap_lock                     (core mm; never taken by the evictor)
  *     region->stream_lock         the only lock held across an RPC: it makes
  *                                 the region's changes one ordered stream.
- *                                 Taken by the evictor, fork, mremap and exit;
- *                                 a child's before its parent's (clone.c).
+ *                                 Taken by fork, mremap and exit, by the
+ *                                 evictor only tried, which keeps it from one
+ *                                 round to the next; a child's before its
+ *                                 parent's (clone.c).
  *       page lock of a line       several at a time only by trylock, or by fork
  *         i_mmap_rwsem            (inside unmap_mapping_pages; young.c, unmap.c)
  *           page table locks
@@ -297,6 +299,7 @@ struct pmon_flush;
  * @stalled: why the evictor has made no room for a long time
  * @refused: a flush of this round was refused; the evictor's own
  * @pinned: lines of this round, if all of them were pinned; the evictor's own
+ * @flush: what is being collected, and @under_way, what is being sent; the evictor's own
  */
 struct pmon_budget {
 	struct kref ref;
@@ -321,6 +324,7 @@ struct pmon_budget {
 	struct work_struct evict_work;
 	struct work_struct free_work;
 	struct pmon_flush *flush;
+	struct pmon_flush *under_way;
 };
 
 struct pmon_budget *pmon_budget_create(unsigned long limit);
@@ -649,11 +653,13 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
  * @err: when sent: 0: stored; or why not
  * @one_sided: it is written to the primary one-sided, and where, @location
  * @spare: it is, into a spare frame
- * @write: one-sided transfers, @writing of them under way, and @written when none
+ * @write: one-sided transfers, @nr_writes; @writing of them under way, and @written when
+ *	none
+ * @streaming: the evictor's: it has been begun, and the region's stream_lock is held
  * @body, @reply: of a request for those that are not written one-sided
  *
  * The lines are page-locked, unmapped and have line->io set from
- * pmon_flush_add() until pmon_flush_send() has returned.
+ * pmon_flush_add() until pmon_flush_finish() has returned.
  */
 struct pmon_flush {
 	struct pmon_region *region;
@@ -669,8 +675,10 @@ struct pmon_flush {
 		struct lite_io io;
 		struct pmon_flush *flush;
 	} write[PMON_FLUSH_MAX];
+	unsigned int nr_writes;
 	atomic_t writing;
 	struct completion written;
+	bool streaming;
 	struct {
 		struct mmon_flush head;
 		struct mmon_flush_page page[MMON_FLUSH_MAX];
@@ -683,6 +691,8 @@ struct pmon_flush {
 
 void pmon_flush_add(struct pmon_flush *flush, struct pmon_line *line,
 		    struct lite_sge sge, u32 sum);
+void pmon_flush_start(struct pmon_flush *flush);
+int pmon_flush_finish(struct pmon_flush *flush);
 int pmon_flush_send(struct pmon_flush *flush);
 void pmon_flush_fail(struct pmon_flush *flush, int err);
 
