@@ -85,12 +85,17 @@ class Bench:
             "read_4k_p50_us": latency, "read_bandwidth_mb_s": bandwidth})
 
     def _runs_of(self, bed, system):
-        for page_cluster in system.page_clusters:
+        for page_cluster in self._page_clusters(system):
             for workload in self.workloads:
                 for share in (None,) if system.name == results.BASE else self.shares:
                     run = runner.Run(bed, system, page_cluster, workload, share,
                                      self._limit(workload, share))
                     self._one(bed, system, run)
+
+    def _page_clusters(self, system):
+        """The ones asked for; of a system that has none, none."""
+        return [each for each in system.page_clusters
+                if each is None or each in self.args.page_clusters]
 
     def _limit(self, workload, share):
         """Bytes: SHARE percent of what the program had without limit, whole pages."""

@@ -51,7 +51,7 @@ def test_hang(tmp_path, monkeypatch):
 
     monkeypatch.setattr(counters, "now", now)
     args = argparse.Namespace(size="tiny", systems=[], shares=(50,), minutes=20, cpus=1,
-                              output=str(tmp_path))
+                              rounds=1, page_clusters=(0, 3), output=str(tmp_path))
     bench = Bench(args, SIZE, [SLEEPING, TOUCHING])
     bench.systems = [systems.NoLimit(), doomed, systems.Zram()]
     bench.run()
