@@ -10,6 +10,7 @@
 #   make bench        beside swap and InfiniSwap's design; BENCH=quick: in 20 minutes
 #   make bench-cost   instructions per operation (icount)
 #   make bench-threads  the same of a miss, with several threads and CPUs
+#   make bench-hosts  instructions of a page on both hosts, beside swap over the same link
 #   make bench-fork   instructions per fork
 #   make bench-replication  the time of a dirty workload, with copies over without
 #   make bench-cluster  spread, placements and joins on 1, 2, 4 memory hosts; DRAIN=MB
@@ -26,7 +27,7 @@ KDIR		?= /lib/modules/$(KRELEASE)/build
 MAKEFLAGS	+= --no-print-directory
 JOBS		?= $(shell nproc)
 
-.PHONY: all setup modules userland programs demo test test-long test-programs test-debug test-faults soak bench bench-cost bench-threads bench-latency bench-fork bench-replication bench-cluster check semantics-table clean install
+.PHONY: all setup modules userland programs demo test test-long test-programs test-debug test-faults soak bench bench-cost bench-hosts bench-threads bench-latency bench-fork bench-replication bench-cluster check semantics-table clean install
 
 all: modules userland
 
@@ -86,6 +87,10 @@ bench: setup
 bench-cost: setup
 	@$(MAKE) -s all programs
 	@tests/bench/bench-cost
+
+bench-hosts: setup
+	@$(MAKE) -s all programs
+	@tests/bench/bench-hosts
 
 bench-latency: setup
 	@$(MAKE) -s all programs

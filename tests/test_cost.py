@@ -12,6 +12,8 @@ BUILD = os.path.join(os.path.dirname(TESTS), "build")
 # percent, the first by 0.4.
 FIRST_TOUCH_OVER_ANON_FAULT = 1.15
 MISS_OVER_READ_4K = 1.45
+# Of what the memory host executes to answer a request for a page, rxe's transfers apart.
+OURS_OF_A_READ = 0.01
 # Times depend on who else uses the machine: only nonsense is caught.
 LATENCY_RATIO_NONSENSE = 20
 
@@ -35,6 +37,17 @@ def test_cost():
     for name, parts in cost["executed"].items():
         assert abs(sum(parts.values()) - cost[name]) <= cost[name] / 50, name
     assert set(cost["executed"]) == {"read_4k", "read_64k", "miss", "prefetched"}
+
+
+def test_one_sided_misses_cost_the_memory_host_nothing():
+    rows = bench("bench-hosts", "--mb", "4", "--systems", "splitkernel,splitkernel-by-request")
+    read, asked = (next(row for row in rows if (row["system"], row["phase"]) == (name, "random"))
+                   for name in ("splitkernel", "splitkernel-by-request"))
+    for row in (read, asked):
+        assert row["major_faults"] > row["accesses"] / 2, "what is counted are no misses"
+    ours = sum(read["memory"].get(name, 0) for name in ("lite_rpc", "mmon", "gmm"))
+    path = sum(asked["memory"].values()) - sum(read["memory"].values())
+    assert ours / read["major_faults"] <= OURS_OF_A_READ * path / asked["major_faults"]
 
 
 def test_latency():
