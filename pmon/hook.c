@@ -225,7 +225,7 @@ static int call_resolve(struct pmon_hook *hook)
 	return 0;
 }
 
-/* Or is it only called, or not there at all? */
+/* False: the function is only called, or this kernel has none of the variants. */
 static bool is_hook(const struct pmon_hook *hook)
 {
 	return hook->chosen && hook->chosen->replacement;
