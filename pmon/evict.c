@@ -270,7 +270,21 @@ static void end_io(struct pmon_flush *flush, struct verdict *verdict)
 	xa_unlock_bh(&space->lines);
 }
 
-/* Whatever comes of it, flush_finish() must follow. Return: is it on its way? */
+/* It is over, or could not be begun. Return: how many lines of it are free. */
+static unsigned int flush_end(struct pmon_flush *flush)
+{
+	struct pmon_region *region = flush->region;
+	struct verdict verdict = {};
+	unsigned int freed;
+
+	end_io(flush, &verdict);
+	freed = carry_out(region->space, &verdict);
+	flush->nr = 0;
+	pmon_region_put(region);
+	return freed;
+}
+
+/* Return: is it on its way, with stream_lock held? Else flush_end() must follow. */
 static bool flush_start(struct pmon_flush *flush)
 {
 	struct pmon_region *region = flush->region;
@@ -280,7 +294,6 @@ static bool flush_start(struct pmon_flush *flush)
 		return false;
 	err = pmon_clone_settle(region, true);
 	if (!err) {
-		flush->streaming = true;
 		pmon_flush_start(flush);
 		return true;
 	}
@@ -292,28 +305,19 @@ static bool flush_start(struct pmon_flush *flush)
 	return false;
 }
 
-/* Return: how many lines of it are free. */
+/* If there is one under way. Return: how many lines of it are free. */
 static unsigned int flush_finish(struct pmon_flush *flush)
 {
 	struct pmon_region *region = flush->region;
-	struct verdict verdict = {};
-	unsigned int freed;
 	int err;
 
 	if (!flush->nr)
 		return 0;
-	if (flush->streaming) {
-		err = pmon_flush_finish(flush);
-		if (err && err != -EBUSY)
-			region->space->budget->refused = true;
-		mutex_unlock(&region->stream_lock);
-		flush->streaming = false;
-	}
-	end_io(flush, &verdict);
-	freed = carry_out(region->space, &verdict);
-	flush->nr = 0;
-	pmon_region_put(region);
-	return freed;
+	err = pmon_flush_finish(flush);
+	if (err && err != -EBUSY)
+		region->space->budget->refused = true;
+	mutex_unlock(&region->stream_lock);
+	return flush_end(flush);
 }
 
 /*
@@ -327,9 +331,9 @@ static unsigned int flush_next(struct pmon_budget *budget)
 
 	if (!budget->flush->nr)
 		return freed;
+	if (!flush_start(budget->flush))
+		return freed + flush_end(budget->flush);
 	swap(budget->flush, budget->under_way);
-	if (!flush_start(budget->under_way))
-		freed += flush_finish(budget->under_way);
 	return freed;
 }
 

@@ -655,7 +655,6 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
  * @spare: it is, into a spare frame
  * @write: one-sided transfers, @nr_writes; @writing of them under way, and @written when
  *	none
- * @streaming: the evictor's: it has been begun, and the region's stream_lock is held
  * @body, @reply: of a request for those that are not written one-sided
  *
  * The lines are page-locked, unmapped and have line->io set from
@@ -678,7 +677,6 @@ struct pmon_flush {
 	unsigned int nr_writes;
 	atomic_t writing;
 	struct completion written;
-	bool streaming;
 	struct {
 		struct mmon_flush head;
 		struct mmon_flush_page page[MMON_FLUSH_MAX];
