@@ -237,9 +237,24 @@ static struct gmm_move *move_of(struct gmm_members *members, u32 owner,
 /* What it moved shows in the next reports. */
 static void move_ended(struct gmm_move *move, u32 owner, u64 now_ms)
 {
-	if (move && live(move, now_ms) && move->owner == owner)
-		move->until_ms = min(move->until_ms,
-				     now_ms + GMM_MOVE_SETTLE_MS);
+	if (!move || !live(move, now_ms) || move->owner != owner)
+		return;
+	move->ended = true;
+	move->until_ms = min(move->until_ms, now_ms + GMM_MOVE_SETTLE_MS);
+}
+
+/* The question came before: the answer may have been lost with a connection. */
+static bool is_granted(const struct gmm_move *move, const struct gmm_balance *body)
+{
+	return !move->ended && move->asid == le64_to_cpu(body->asid) &&
+	       move->pages == le64_to_cpu(body->pages) &&
+	       move->from == le32_to_cpu(body->from);
+}
+
+static void grant(const struct gmm_move *move, struct gmm_balanced *balanced)
+{
+	balanced->pages = cpu_to_le64(move->pages);
+	balanced->node = cpu_to_le32(move->to);
 }
 
 static void decide(struct gmm_members *members, const struct lite_request *req,
@@ -253,8 +268,13 @@ static void decide(struct gmm_members *members, const struct lite_request *req,
 	struct pair pair;
 	u64 most;
 
-	if (!giver || !move || live(move, now_ms))
+	if (!giver || !move)
 		return;
+	if (live(move, now_ms)) {
+		if (is_granted(move, body))
+			grant(move, balanced);
+		return;
+	}
 	to = emptiest(members, totals, body, now_ms, &pair);
 	if (!to || to == giver || !crowded(members, totals, giver, now_ms, &pair))
 		return;
@@ -262,14 +282,15 @@ static void decide(struct gmm_members *members, const struct lite_request *req,
 	balanced->pages = cpu_to_le64(most);
 	if (le64_to_cpu(body->pages) > most)
 		return;
-	balanced->node = cpu_to_le32(to->node);
 	*move = (struct gmm_move){
 		.until_ms = now_ms + GMM_MOVE_MS,
 		.pages = le64_to_cpu(body->pages),
+		.asid = le64_to_cpu(body->asid),
 		.owner = req->node,
 		.from = from,
 		.to = to->node,
 	};
+	grant(move, balanced);
 	members->moves++;
 }
 

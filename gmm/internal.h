@@ -68,13 +68,17 @@ enum gmm_policy {
  * @pages: frames that it is charged with
  * @owner: host that moves it
  * @from, @to: memory hosts
+ * @asid: the address space
+ * @ended: who moves it said so
  */
 struct gmm_move {
 	u64 until_ms;
 	u64 pages;
+	u64 asid;
 	u32 owner;
 	u32 from;
 	u32 to;
+	bool ended;
 };
 
 /**

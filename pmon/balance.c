@@ -199,7 +199,7 @@ static bool ask_for_one(struct look *look)
 		primary = pmon_region_primary(region);
 		err = ask(region, pages, &word);
 		/* It may have said yes, and waits for the end of the move. */
-		granted |= err == -ETIMEDOUT;
+		granted |= err == -ETIMEDOUT || err == -EHOSTDOWN;
 		if (err)
 			return false;
 		if (!word.node)

@@ -134,10 +134,11 @@ static_assert(sizeof(struct gmm_drain) == 8);
  * struct gmm_balance - may an address space leave a host that is crowded?
  *
  * Who asks may move one at a time. It says so when that has ended, well or not: then
- * @from and all behind it is zero.
+ * @from and all behind it is zero. Until then the same question has the same answer, for
+ * it is sent again if a connection breaks.
  */
 struct gmm_balance {
-	__le64 asid;		/* for traces, nothing else */
+	__le64 asid;		/* tells questions apart */
 	__le64 pages;		/* frames that it has, about */
 	__le32 from;		/* host that is its primary; 0: the move has ended */
 	__le32 nr_avoid;	/* 0..GMM_AVOID_MAX, the others are zero */
