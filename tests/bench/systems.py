@@ -4,7 +4,7 @@
 import os
 import shlex
 
-from rig import REPO, RigError
+from rig import REPO
 
 CGROUPS = "/sys/fs/cgroup"
 GROUP = f"{CGROUPS}/bench"
@@ -141,6 +141,10 @@ class Disk(Swap):
     name, title = "disk", "swap on a disk (virtio-blk, throttled to NVMe)"
 
     def make(self, bed):
+        # virtio says that it rotates; then Linux would allot swap as for a hard disk and
+        # read ahead by place on the device, for every other device as well.
+        bed.processor.write_file(f"/sys/block/{os.path.basename(bed.disk.device)}"
+                                 "/queue/rotational", "0")
         return bed.disk.device
 
 
@@ -231,15 +235,6 @@ def chosen(names):
     """Those of NAMES, or those that are run unasked, and what all are compared with."""
     return [each for each in ALL if isinstance(each, NoLimit)
             or (each.name in names if names else each.unasked)]
-
-
-def find(name):
-    """The system NAME."""
-    for system in ALL:
-        if system.name == name:
-            return system
-    raise RigError(f"no system {name}: there are "
-                   f"{', '.join(system.name for system in ALL)}")
 
 
 def title(label):
