@@ -122,8 +122,8 @@ class Bench:
         complaint = bed.complaint()
         if complaint and rows:
             rows[-1]["note"] += f"; the kernel complained: {runner.first_line(complaint)}"
-        self._keep_consoles(bed, rows)
         self._compare(run, rows)
+        self._keep_consoles(bed, rows)
         if run.peak_kib and run.share is None:
             self.peaks[workload.name, workload.threads] = run.peak_kib
         self._add(rows)
@@ -145,12 +145,13 @@ class Bench:
         failed[-1]["note"] += f"; consoles in failed-{number}-*.log"
 
     def _compare(self, run, rows):
-        """A result that differs from the one without limit is said in the note."""
+        """A result that differs from the one without limit is none."""
         for row in rows:
             found = run.checksums.get(row["workload"])
             expected = self.checksums.setdefault(results.key(row), found)
             if found and found != expected:
-                row["note"] = f"WRONG RESULT {found}, not {expected}; {row['note']}"
+                results.spoil(row, f"{found}, not {expected}")
+            if results.is_wrong(row):
                 self.wrong.append(row)
 
     def _lost(self, system, note):

@@ -71,6 +71,20 @@ def fill_slowdowns(rows):
             row["slowdown"] = round(row["seconds"] / base[key(row)], 3)
 
 
+# How the note of a run begins whose memory did not hold what was written.
+WRONG = "WRONG RESULT"
+
+
+def spoil(row, why):
+    """ROW has a wrong result: it has no time, whatever it took."""
+    row.update(seconds=None, slowdown=None, note=f"{WRONG}: {why}; {row['note']}")
+
+
+def is_wrong(row):
+    """Whether ROW is one that spoil() had."""
+    return row["note"].startswith(WRONG)
+
+
 def load(path):
     """The document in file PATH, checked."""
     try:

@@ -9,7 +9,7 @@ from rig import CommandTimeout, HostDown, HostStuck, RigError
 
 import counters
 import workloads
-from results import record
+from results import record, spoil
 from systems import GROUP
 
 GATE = "/run/rig/gate"
@@ -53,6 +53,8 @@ class Run:
             status = self._wait(process, end).status
         except CommandTimeout:
             return reported(rows) + [self.failed(self._hang(process))]
+        if status == workloads.EXIT_WRONG:
+            return self._spoilt(rows, first_line(process.output("err")))
         if status:
             return [self.failed(self._why(status, process))]
         self.peak_kib = int(self.bed.processor.read_file("/tmp/peak"))
@@ -115,6 +117,13 @@ class Run:
         if events["oom_kill"]:
             return "out of memory: killed within its limit, swap was not quick enough"
         return f"failed with status {status}: {first_line(process.output('err'))}"
+
+    def _spoilt(self, rows, why):
+        """ROWS, none of which can be believed."""
+        rows = reported(rows) or [self.failed("it ended at once")]
+        for row in rows:
+            spoil(row, why)
+        return rows
 
     def _named(self, phase):
         return phase if self.workload.phases else self.workload.name

@@ -17,6 +17,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../cluster")]
 import counters  # noqa: E402
 import plots  # noqa: E402
 import results  # noqa: E402
+import runner  # noqa: E402
 import systems  # noqa: E402
 import tables  # noqa: E402
 import workloads  # noqa: E402
@@ -136,6 +137,63 @@ def test_rounds_are_told_by_their_median(document):
     assert "| sort, 1 thr, 50 % | 0.30 | 2 % |" in lines
     assert plots.curves(document["runs"])["splitkernel"] == [(50, 15.0)]
     assert tables.places(document)["sort", 1, 50][-1] == "splitkernel"
+
+
+def test_a_wrong_result_has_no_time(document):
+    """Nor is it passed over when others of its rounds were right."""
+    good, bad = run("splitkernel", 50, 3.0), run("splitkernel", 50, 2.0)
+    document["runs"] += [good, bad]
+    results.spoil(bad, "2 words were wrong")
+    results.fill_slowdowns(document["runs"])
+    assert results.is_wrong(bad) and not results.is_wrong(good)
+    lines = tables.text(document).splitlines()
+    assert "| splitkernel | WRONG RESULT | 2.50x (5.000 s) |" in lines
+    assert not [line for line in lines if line.startswith("| sort, 1 thr, 50 %")]
+    assert ("sort", 1, 50) in tables.places(document)
+    assert "splitkernel" not in tables.places(document)["sort", 1, 50]
+
+
+class Ended:
+    """A process that has ended."""
+
+    status = workloads.EXIT_WRONG
+
+    def __init__(self, lines):
+        self.lines = lines
+
+    def output(self, which="out"):
+        return "3 words were wrong\n" if which == "err" else "".join(self.lines)
+
+    def poll(self):
+        return self.status
+
+    def wait(self, _):
+        return self
+
+
+@pytest.mark.parametrize("said", [0, 1])
+def test_a_workload_that_finds_wrong_data_spoils_its_run(monkeypatch, tmp_path, said):
+    """Whether it has said a result before, or not."""
+    line = '{"phase": "quicksort", "seconds": 1.0, "checksum": "12", "note": ""}\n'
+    host = argparse.Namespace(vm=argparse.Namespace(share=str(tmp_path)), alive=lambda: True,
+                              spawn=lambda *_, **__: Ended([line] * said),
+                              run=lambda *_, **__: None)
+    bed = argparse.Namespace(processor=host, memory=host)
+    zero = counters.Counted(0, 0, 0, 0.0, 0.0, 0, 0)
+    monkeypatch.setattr(counters, "now", lambda *_: argparse.Namespace(since=lambda _: zero))
+    rows = runner.Run(bed, systems.Zram(), None,
+                      workloads.program("quicksort", 1)).records()
+    assert [row["seconds"] for row in rows] == [None] and results.is_wrong(rows[0])
+    assert "3 words were wrong" in rows[0]["note"]
+
+
+@pytest.mark.parametrize("given", [["--workloads", "seq_read"], ["--systems", "ramdisk"],
+                                   ["--page-clusters", "2"]])
+def test_what_is_unknown_is_refused_before_results_are_lost(given, tmp_path):
+    answer = subprocess.run([os.path.join(HERE, "run"), *given, "--output", str(tmp_path)],
+                            capture_output=True, text=True, check=False)
+    assert answer.returncode == 2 and given[1] in answer.stderr
+    assert not os.listdir(tmp_path)
 
 
 def test_agreement(document):

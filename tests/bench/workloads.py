@@ -30,9 +30,12 @@ class Workload(NamedTuple):
 
 
 MICRO_PHASES = ("first_touch", "settle", "seq_read", "random_read", "stride_read",
-                "zipf_read", "seq_write", "random_write", "stride_write", "zipf_write")
-# Not a result: what comes after it would be dirty, else.
-UNREPORTED = ("settle",)
+                "zipf_read", "seq_write", "random_write", "stride_write", "zipf_write",
+                "verify")
+# No results: what comes after the one would be dirty, else; the other is a check.
+UNREPORTED = ("settle", "verify")
+# The exit status of a workload that read what it had not written (workload.h).
+EXIT_WRONG = 3
 
 
 class Size(NamedTuple):

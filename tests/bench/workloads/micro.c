@@ -14,6 +14,7 @@
  *                 every 7th, or by a zipf distribution over scattered pages
  *   seq_write, random_write, stride_write, zipf_write
  *                 the same, and each page is changed: evicted pages are dirty
+ *   verify        every word of every page is compared with what it has to be
  *
  * Each thread has a part of the memory of its own. An access takes one word of a
  * page and checks it. Half of each page is random, the other half is zero, so
@@ -21,7 +22,7 @@
  *
  * One JSON line a phase. With --gate DIR the program waits before phase n (from
  * 0) until there is a file DIR/n: meanwhile counters can be read.
- * Exit: 0; 1 if a word was wrong; 2 could not run.
+ * Exit: 0; 3 if a word was wrong; 2 could not run.
  */
 #include "workload.h"
 
@@ -32,6 +33,7 @@ static struct part parts[THREADS_MAX];
 static volatile uint64_t *area;
 static unsigned long pages;
 static bool dirty;
+static uint16_t *changes;	/* of each page, by what was planned */
 static unsigned long bad;
 static uint64_t finished[THREADS_MAX];
 static pthread_barrier_t barrier;
@@ -77,17 +79,35 @@ static void visit(struct part *part)
 		__atomic_add_fetch(&bad, wrong, __ATOMIC_RELAXED);
 }
 
+/* All words, those at which nobody looked before as well. */
+static void verify(struct part *part)
+{
+	unsigned long page, word, wrong = 0;
+	uint64_t state, expected;
+
+	for (page = part->first; page < part->first + part->nr; page++) {
+		state = mix(page) | 1;
+		for (word = 0; word < PAGE_WORDS; word++) {
+			if (word >= 2 && word < PAGE_WORDS / 2)
+				expected = xorshift(&state);
+			else
+				expected = word ? word == 1 ? changes[page] : 0 :
+					   mix(page);
+			wrong += area[page * PAGE_WORDS + word] != expected;
+		}
+	}
+	__atomic_add_fetch(&bad, wrong, __ATOMIC_RELAXED);
+}
+
 static void *work(void *arg)
 {
 	struct part *part = arg;
+	void (*phase)(struct part *part) = part->data;
 
 	if (pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
 		__atomic_store_n(&begun, now_ns(), __ATOMIC_RELAXED);
 	pthread_barrier_wait(&barrier);
-	if (part->data)
-		fill(part);
-	else
-		visit(part);
+	phase(part);
 	finished[part->index] = now_ns();
 	return NULL;
 }
@@ -104,7 +124,7 @@ static void pass_gate(void)
 		sleep_ms(20);
 }
 
-static void run_phase(const char *name, bool first_touch)
+static void run_phase(const char *name, void (*phase)(struct part *part))
 {
 	uint64_t sum = 0, end = 0;
 	unsigned long i;
@@ -112,7 +132,7 @@ static void run_phase(const char *name, bool first_touch)
 	pass_gate();
 	for (i = 0; i < options.threads; i++) {
 		parts[i].sum = 0;
-		parts[i].data = first_touch ? &parts[i] : NULL;
+		parts[i].data = phase;
 	}
 	parts_run(parts, options.threads, work);
 	for (i = 0; i < options.threads; i++) {
@@ -175,11 +195,14 @@ static void run_visits(const char *name, bool write,
 		       unsigned long (*choose)(unsigned long, unsigned long),
 		       unsigned long ops, int half)
 {
-	unsigned long i;
+	unsigned long i, j;
 
 	dirty = write;
 	plan(choose, ops, half);
-	run_phase(name, false);
+	for (i = 0; dirty && i < options.threads; i++)
+		for (j = 0; j < visits[i].nr; j++)
+			changes[visits[i].page[j]]++;
+	run_phase(name, visit);
 	for (i = 0; i < options.threads; i++)
 		free(visits[i].page);
 }
@@ -190,10 +213,13 @@ int main(int argc, char **argv)
 	pages = options.mb << 8;
 	area = map_private(pages * PAGE);
 	madvise((void *)area, pages * PAGE, MADV_NOHUGEPAGE);
+	changes = calloc(pages, sizeof(*changes));
+	if (!changes)
+		die("%lu pages", pages);
 	parts_cut(parts, options.threads, pages);
 	pthread_barrier_init(&barrier, NULL, options.threads);
 
-	run_phase("first_touch", true);
+	run_phase("first_touch", fill);
 	run_visits("settle", false, next_page, 0, 1);
 	run_visits("seq_read", false, next_page, 0, 2);
 	run_visits("random_read", false, random_page, options.ops, 0);
@@ -203,8 +229,9 @@ int main(int argc, char **argv)
 	run_visits("random_write", true, random_page, options.ops, 0);
 	run_visits("stride_write", true, stride_page, options.ops, 0);
 	run_visits("zipf_write", true, zipf_page, options.ops, 0);
+	run_phase("verify", verify);
 	pass_gate();
 	if (bad)
 		fprintf(stderr, "%lu words were wrong\n", bad);
-	return bad ? 1 : 0;
+	return bad ? EXIT_WRONG : 0;
 }

@@ -2,7 +2,7 @@
 /*
  * quicksort [--mb M] - sorts M MiB (default 24) of random 32-bit numbers
  *
- * Exit: 0; 1 if they are not in order afterwards; 2 could not run.
+ * Exit: 0; 3 if they are not in order afterwards; 2 could not run.
  */
 #include "workload.h"
 
@@ -78,5 +78,5 @@ int main(int argc, char **argv)
 		sum = fold(sum, a[i]);
 	}
 	result("quicksort", now_ns() - start, sum, "");
-	return bad ? 1 : 0;
+	return bad ? EXIT_WRONG : 0;
 }

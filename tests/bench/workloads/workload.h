@@ -12,6 +12,12 @@
 #define THREADS_MAX	64
 #define SEED		20181008	/* of all that is random in a workload */
 
+/*
+ * Exit status for: memory did not hold what was written. Not 1, with which an
+ * interpreter ends that could not run its program.
+ */
+#define EXIT_WRONG	3
+
 /* Quick enough that filling memory is not what is measured. */
 static inline uint64_t xorshift(uint64_t *state)
 {
