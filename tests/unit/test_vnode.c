@@ -455,7 +455,7 @@ static void test_check(void **state)
 	example(&m);
 	put_file(root, "/sys/module/pmon/x", "", 0644);
 	put_file(root, "/sys/module/lite_rpc/parameters/key_file", "/key\n", 0644);
-	put_file(root, "/key", "secret", 0640);
+	put_file(root, "/key", "sixteen letters.", 0640);
 	put_file(root, "/sys/kernel/btf/vmlinux", "", 0644);
 	put_file(root, "/proc/sys/kernel/ftrace_enabled", "1\n", 0644);
 	put_file(root, "/sys/class/infiniband/rxe0/ports/1/gid_attrs/ndevs/0",
@@ -475,7 +475,12 @@ static void test_check(void **state)
 		"ok    1 memory host has joined\n");
 	free(text);
 
-	put_file(root, "/key", "secret", 0600);
+	put_file(root, "/key", "fifteen letters", 0600);
+	text = check_text(root, &m, 1);
+	assert_non_null(strstr(text, "FAIL  key file /key is no file, or has less than 16 bytes"));
+	free(text);
+
+	put_file(root, "/key", "sixteen letters.", 0600);
 	put_file(root, "/sys/class/net/eth1/mtu", "9000\n", 0644);
 	text = check_text(root, &m, 0);
 	assert_non_null(strstr(text, "ok    MTU of eth1 is 9000"));

@@ -2,8 +2,8 @@
 /*
  * Generic netlink interface of the splitkernel modules. One family a module
  * ("lite_rpc", "gmm", "mmon", "pmon"), all of them with these commands and
- * attributes; a family refuses with -EOPNOTSUPP what it does not have. Every
- * refusal carries an extended-ack message.
+ * attributes; a family refuses with -EOPNOTSUPP what it does not have. Refusals
+ * carry an extended-ack message, but for -ENOMEM.
  */
 #ifndef _UAPI_SPLITKERNEL_H
 #define _UAPI_SPLITKERNEL_H
