@@ -5,8 +5,8 @@
  * Why chunks. A space's owner reaches its frames one-sided, which takes a key,
  * and a key covers a range of frames. So the pool is cut into chunks, and a
  * space that has more than a few frames gets chunks of its own: every frame in
- * one is in that space's page map, or free, or was shared with a child by a
- * fork, and a fork's child has the same owner. The key to the chunk (a window)
+ * one is in that space's page map, or spare for it (adopt.c), or free, or was shared with
+ * a child by a fork, and a fork's child has the same owner. The key to the chunk (a window)
  * therefore opens nothing that is another's. All other chunks are common: many
  * small spaces share them, and nobody has a key to them.
  *

@@ -72,7 +72,8 @@ static void finish_move(struct mmon_log *log, const struct mmon_place *from,
 {
 	spin_lock_bh(&log->lock);
 	if (err) {
-		from->segment->damaged = true;
+		/* For want of memory it can be tried again. */
+		from->segment->damaged |= err != -ENOMEM;
 	} else if (from->segment->record[from->slot] == record) {
 		mmon_segment_remove_record(log, record);
 		mmon_segment_put_record(log, to, record);
@@ -97,30 +98,54 @@ static int move(struct mmon_log *log, struct mmon_segment *segment, u32 slot)
 	return err;
 }
 
-/* Return: false: there was nothing to be done, or it could not be done. */
-static bool compact(struct mmon_log *log, struct list_head *list, u32 limit)
+/* One that can be moved as a whole: what is left half way has used up room for nothing. */
+static struct mmon_segment *begin_compact(struct mmon_log *log,
+					  struct list_head *list, u32 limit)
 {
 	struct mmon_segment *segment;
-	int err = 0;
-	u32 slot;
 
 	spin_lock_bh(&log->lock);
 	segment = find_victim(list, limit);
-	if (segment)
+	if (segment && !mmon_segments_room(log, segment->live, 0))
+		segment = NULL;
+	if (segment) {
 		segment->busy = true;
-	spin_unlock_bh(&log->lock);
-	if (!segment)
-		return false;
-	for (slot = 0; err != -ENOSPC && slot < MMON_SEGMENT_PAGES; slot++) {
-		err = move(log, segment, slot);
-		cond_resched();
+		mmon_segments_compact(log, segment);
 	}
+	spin_unlock_bh(&log->lock);
+	return segment;
+}
+
+static void finish_compact(struct mmon_log *log, struct mmon_segment *segment)
+{
 	spin_lock_bh(&log->lock);
 	segment->busy = false;
 	log->stats.compactions++;
 	mmon_segment_settle(log, segment);
+	mmon_segments_compact(log, NULL);
 	spin_unlock_bh(&log->lock);
-	return err != -ENOSPC;
+}
+
+static bool cannot_go_on(int err)
+{
+	return err == -ENOSPC || err == -ENOMEM;
+}
+
+/* Return: false: there was nothing to be done, or it could not be done. */
+static bool compact(struct mmon_log *log, struct list_head *list, u32 limit)
+{
+	struct mmon_segment *segment = begin_compact(log, list, limit);
+	int err = 0;
+	u32 slot;
+
+	if (!segment)
+		return false;
+	for (slot = 0; !cannot_go_on(err) && slot < MMON_SEGMENT_PAGES; slot++) {
+		err = move(log, segment, slot);
+		cond_resched();
+	}
+	finish_compact(log, segment);
+	return !cannot_go_on(err);
 }
 
 /* The oldest one whose buffer can be had. */

@@ -65,7 +65,7 @@ void mmon_count(struct mmon *m, enum mmon_counter which, u64 n)
 	atomic64_add(n, &m->counter[which]);
 }
 
-/** mmon_requests - how many were served so far, of all kinds */
+/** mmon_requests - how many were served so far, of all kinds that load the host for long */
 u64 mmon_requests(struct mmon *m)
 {
 	static const enum mmon_counter kinds[] = {

@@ -80,7 +80,7 @@ static_assert(sizeof(struct mmon_record_header) == 40);
  * struct mmon_segment_header - stands before the pages of a segment in the store
  * @id: number of the segment
  * @sum: crc32c of the header, with 0 here
- * @record: of each page; all zero where there was none any more
+ * @record: of each page; all zero where there never was one. Some may be dead
  */
 struct mmon_segment_header {
 	__le64 magic;
@@ -231,6 +231,7 @@ struct mmon_log_stats {
  * @lock: protects what follows, the segments and the records
  * @free, @full, @stored, @gone: segments by state
  * @open: the one that is being filled, or NULL
+ * @victim: the one that is being compacted, or NULL
  * @nr_free: on @free
  * @nr_stored: on @stored
  * @stored_live: records in those
@@ -254,6 +255,7 @@ struct mmon_log {
 	struct list_head stored;
 	struct list_head gone;
 	struct mmon_segment *open;
+	struct mmon_segment *victim;
 	u32 nr_free;
 	u32 nr_stored;
 	u64 stored_live;
@@ -269,6 +271,7 @@ void mmon_segment_free(struct mmon_log *log, struct mmon_segment *segment);
 void mmon_segment_settle(struct mmon_log *log, struct mmon_segment *segment);
 void mmon_segment_detach(struct mmon_log *log, struct mmon_segment *segment,
 			 struct mmon_segment *spare);
+void mmon_segments_compact(struct mmon_log *log, struct mmon_segment *victim);
 bool mmon_segments_room(struct mmon_log *log, u32 nr, u32 leave);
 bool mmon_segments_take(struct mmon_log *log, u32 nr, u32 leave,
 			struct mmon_place *places);

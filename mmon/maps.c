@@ -71,16 +71,24 @@ static struct mmon_vmas *change_vmas(const struct mmon_vmas *old,
 	return vmas;
 }
 
-static int reserve_move(struct mmon_space *space, const struct mmon_change *c)
+/*
+ * @left: how many slots may still be reserved. Moves that follow each other reserve for
+ * what earlier ones have reserved, too, and could double it each time.
+ */
+static int reserve_move(struct mmon_space *space, const struct mmon_change *c,
+			u64 *left)
 {
 	struct span from = source(c), to = target(c);
-	unsigned long index;
+	unsigned long index, at;
 	void *entry;
 	int err;
 
 	lockdep_assert_held(&space->lock);
 	xa_for_each_range(&space->pages, index, entry, from.first, from.last) {
-		err = mmon_space_reserve(space, index - from.first + to.first);
+		at = index - from.first + to.first;
+		if (xa_load(&space->pages, at))
+			continue;
+		err = (*left)-- ? mmon_space_reserve(space, at) : -ENOMEM;
 		if (err)
 			return err;
 		cond_resched();
@@ -108,6 +116,7 @@ static void sweep(struct mmon_space *space, const struct mmon_change *changes,
 static int reserve_moves(struct mmon_space *space,
 			 const struct mmon_change *changes, u32 nr, bool *moves)
 {
+	u64 left = (space->frames + space->records) * MMON_MAPS_MAX;
 	int err = 0;
 	u32 i;
 
@@ -115,7 +124,7 @@ static int reserve_moves(struct mmon_space *space,
 		if (change_type(&changes[i]) != MMON_MOVE)
 			continue;
 		*moves = true;
-		err = reserve_move(space, &changes[i]);
+		err = reserve_move(space, &changes[i], &left);
 	}
 	if (err)
 		sweep(space, changes, nr);

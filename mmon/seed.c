@@ -220,7 +220,7 @@ static int send(struct seeding *s, const struct mmon_seed *msg)
 		return err;
 	peer = lite_peer_get(le32_to_cpu(msg->node));
 	if (IS_ERR(peer))
-		return PTR_ERR(peer);
+		return PTR_ERR(peer) == -ENOMEM ? -ENOMEM : -EREMOTEIO;
 	s->call.peer = peer;
 	prepare(s, msg);
 	lite_call_submit(&s->call);

@@ -109,17 +109,38 @@ void mmon_segment_detach(struct mmon_log *log, struct mmon_segment *segment,
 	mmon_segment_free(log, spare);
 }
 
-/** mmon_segments_room - are there @nr slots, if @leave free segments stay? */
+/**
+ * mmon_segments_compact - what lives in @victim is moved from now on
+ * @log: the log
+ * @victim: until it has been moved others do not get the room for it; NULL: it has been,
+ *	or does not have to be any more
+ */
+void mmon_segments_compact(struct mmon_log *log, struct mmon_segment *victim)
+{
+	lockdep_assert_held(&log->lock);
+	log->victim = victim;
+	if (!victim)
+		wake(log);
+}
+
+/**
+ * mmon_segments_room - are there @nr slots, if @leave free segments stay?
+ *
+ * Who leaves some leaves the room for what is being compacted as well: compaction may have
+ * opened the last free segment for it.
+ */
 bool mmon_segments_room(struct mmon_log *log, u32 nr, u32 leave)
 {
-	u64 room = 0;
+	u64 room = 0, wanted = nr;
 
 	lockdep_assert_held(&log->lock);
 	if (log->open)
 		room = MMON_SEGMENT_PAGES - log->open->used;
 	if (log->nr_free > leave)
 		room += (u64)(log->nr_free - leave) << MMON_SEGMENT_SHIFT;
-	return room >= nr;
+	if (leave && log->victim)
+		wanted += log->victim->live;
+	return room >= wanted;
 }
 
 static struct mmon_segment *open_segment(struct mmon_log *log)

@@ -59,9 +59,10 @@ static void publish(struct work_struct *work)
 		.requests = mmon_requests(server),
 		.replicas = atomic_read(&server->nr_replicas),
 	};
-	u32 peak;
+	u32 peak, spaces = atomic_read(&server->nr_spaces);
 
-	figures.regions = atomic_read(&server->nr_spaces) - figures.replicas;
+	/* They are not read at one moment: a replica may have gone in between. */
+	figures.regions = spaces - min(spaces, figures.replicas);
 	log_figures(&figures);
 	figures.free = pool->capacity - mmon_pool_used(pool, &peak);
 	lite_member_publish(LITE_SVC_MMON, true, &figures);

@@ -126,7 +126,7 @@ static_assert(sizeof(struct mmon_flush) == 24);
  *	host revokes them, which a transfer learns from its refusal. A later grant
  *	of the same chunk replaces an earlier one.
  *
- * All frames of the chunk are the asid's, in its page map or free, or are shared
+ * All frames of the chunk are the asid's, in its page map, spare or free, or are shared
  * with or left to clones of it, which have the same owner.
  */
 struct mmon_grant {

@@ -169,6 +169,45 @@ static void who_waits_makes_it_compact_more(void **state)
 	expect(900, 2);
 }
 
+static int appended;
+
+static void append_meanwhile(void)
+{
+	struct mmon_place places[2];
+
+	appended = mmon_log_take(&m.log, 2, places);
+	if (!appended)
+		mmon_log_untake(&m.log, 2, places);
+}
+
+static void maintain_while_others_append(void)
+{
+	shim_resched_hook = append_meanwhile;
+	maintain_now();
+}
+
+/* Compaction has opened the last free segment: nobody else gets what it needs there. */
+static void compaction_is_left_its_room(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < SEGMENTS - 1; i++)
+		assert_int_equal(put(8 * i, 8, 1), 0);
+	for (i = 0; i < SEGMENTS - 1; i++)
+		drop(8 * i + 7, 8 * i + 7);
+	appended = 0;
+	shim_wait_hook = maintain_while_others_append;
+	assert_int_equal(put(900, 4, 2), 0);
+	assert_int_equal(appended, -ENOSPC);
+	fixture_check(&m, NULL, 0);
+	for (i = 0; i < SEGMENTS - 1; i++) {
+		expect(8 * i + 7, 0);
+		expect(8 * i + 6, 1);
+	}
+	expect(903, 2);
+}
+
 static void compaction_keeps_what_is_alive(void **state)
 {
 	u32 i;
@@ -449,6 +488,7 @@ int main(void)
 		TEST(overwriting_never_ends),
 		TEST(full_log_is_refused),
 		TEST(who_waits_makes_it_compact_more),
+		TEST(compaction_is_left_its_room),
 		TEST(compaction_keeps_what_is_alive),
 		TEST(readers_keep_segments),
 		STORED(what_does_not_fit_is_stored),

@@ -174,6 +174,29 @@ static void moves_in_a_chain(void **state)
 	assert_int_equal(counter(&m, "frames_free"), CAPACITY - 2);
 }
 
+/* Each move of all there is reserves as much again: one page would take all memory. */
+static void moves_do_not_double_for_ever(void **state)
+{
+	struct mmon_change changes[30];
+	u32 i;
+
+	(void)state;
+	flush(P, 2, 0, 10);
+	for (i = 0; i < ARRAY_SIZE(changes); i++)
+		changes[i] = ch(MMON_MOVE, RW, 0, BIT_ULL(i) - 1, BIT_ULL(i));
+	assert_int_equal(do_maps(&m, NODE_A, P, 3, ARRAY_SIZE(changes), changes),
+			 -ENOMEM);
+	fixture_check(&m, NULL, 0);
+	expect(P, 0, 10);
+	/* What a program may well do is done: there and back, as often as fits. */
+	for (i = 0; i < ARRAY_SIZE(changes); i++)
+		changes[i] = ch(MMON_MOVE, RW, i % 2 ? 100 : 0, i % 2 ? 199 : 99,
+				i % 2 ? 0 : 100);
+	assert_int_equal(do_maps(&m, NODE_A, P, 3, ARRAY_SIZE(changes), changes), 0);
+	fixture_check(&m, NULL, 0);
+	expect(P, 0, 10);
+}
+
 static void swaps_by_moves(void **state)
 {
 	const struct mmon_change exchange[] = {
@@ -478,6 +501,7 @@ int main(void)
 		TEST(moves),
 		TEST(moves_to_new_range),
 		TEST(moves_in_a_chain),
+		TEST(moves_do_not_double_for_ever),
 		TEST(swaps_by_moves),
 		TEST(changes_apply_in_order),
 		TEST(clone_shares_until_written),
