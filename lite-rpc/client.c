@@ -429,6 +429,11 @@ void lite_client_recv(struct lite_conn *conn, u32 imm, u32 len)
 {
 	u32 kind = wire_imm_kind(imm);
 
+	if (unlikely(READ_ONCE(conn->state) < LITE_CONN_LIVE &&
+		     kind != WIRE_GOODBYE)) {
+		lite_conn_malformed(conn, "reply before welcome");
+		return;
+	}
 	switch (kind) {
 	case WIRE_REPLY:
 	case WIRE_DIRECT_OK:
@@ -440,7 +445,7 @@ void lite_client_recv(struct lite_conn *conn, u32 imm, u32 len)
 		WRITE_ONCE(conn->client.heartbeat, false);
 		break;
 	case WIRE_GOODBYE:
-		lite_peer_left(conn->peer);
+		lite_peer_left(conn);
 		break;
 	default:
 		lite_conn_malformed(conn, "unknown kind of immediate data");

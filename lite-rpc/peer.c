@@ -164,12 +164,25 @@ static bool peer_silent(struct lite_peer *peer)
 	return silent;
 }
 
-static void peer_end(struct lite_peer *peer, enum lite_event event)
+/*
+ * A goodbye counts if @conn is of the host's present life: not if its other end has not
+ * proved the key (yet), nor if it has restarted since.
+ */
+static bool peer_speaks(struct lite_peer *peer, const struct lite_conn *conn)
+{
+	lockdep_assert_held(&peer->lock);
+	return conn->theirs && conn->theirs == peer->theirs;
+}
+
+/* @goodbye: the connection on which it came, or NULL */
+static void peer_end(struct lite_peer *peer, enum lite_event event,
+		     const struct lite_conn *goodbye)
 {
 	int i;
 
 	spin_lock_bh(&peer->lock);
 	if (peer->state == LITE_PEER_DEAD ||
+	    (goodbye && !peer_speaks(peer, goodbye)) ||
 	    (peer->state == LITE_PEER_LEFT && event == LITE_EV_LEFT) ||
 	    (event == LITE_EV_DEAD && !peer_silent(peer))) {
 		spin_unlock_bh(&peer->lock);
@@ -188,10 +201,10 @@ static void peer_end(struct lite_peer *peer, enum lite_event event)
 	queue_work(lite_event_wq, &peer->event_work);
 }
 
-/* lite_peer_left - goodbye has come; any context but hard interrupt */
-void lite_peer_left(struct lite_peer *peer)
+/* lite_peer_left - goodbye has come on @conn; any context but hard interrupt */
+void lite_peer_left(const struct lite_conn *conn)
 {
-	peer_end(peer, LITE_EV_LEFT);
+	peer_end(conn->peer, LITE_EV_LEFT, conn);
 }
 
 /* ---- connections --------------------------------------------------------- */
@@ -400,7 +413,7 @@ static void peer_tick(struct work_struct *work)
 		active |= READ_ONCE(peer->lane[i].wanted);
 	}
 	/* Does nothing unless the peer is silent. */
-	peer_end(peer, LITE_EV_DEAD);
+	peer_end(peer, LITE_EV_DEAD, NULL);
 	active |= READ_ONCE(peer->state) == LITE_PEER_UP ||
 		  READ_ONCE(peer->state) == LITE_PEER_DOWN;
 	if (active && !READ_ONCE(lite_stopping))

@@ -425,13 +425,17 @@ static void server_request(struct lite_conn *conn, u32 slot, u32 len)
 /* lite_server_recv - immediate data from the client; CQ handler */
 void lite_server_recv(struct lite_conn *conn, u32 imm, u32 len)
 {
-	if (unlikely(READ_ONCE(conn->state) < LITE_CONN_LIVE)) {
+	u8 state = READ_ONCE(conn->state);
+
+	if (unlikely(state < LITE_CONN_LIVE)) {
 		lite_conn_malformed(conn, "request before welcome");
 		return;
 	}
 	switch (wire_imm_kind(imm)) {
 	case WIRE_REQUEST:
-		server_request(conn, wire_imm_slot(imm), len);
+		/* What failed before it was live has no slots. */
+		if (likely(state == LITE_CONN_LIVE))
+			server_request(conn, wire_imm_slot(imm), len);
 		break;
 	case WIRE_HEARTBEAT:
 		if (lite_conn_live(conn))
@@ -439,7 +443,7 @@ void lite_server_recv(struct lite_conn *conn, u32 imm, u32 len)
 					   &conn->send_cqe);
 		break;
 	case WIRE_GOODBYE:
-		lite_peer_left(conn->peer);
+		lite_peer_left(conn);
 		break;
 	default:
 		lite_conn_malformed(conn, "unknown kind of immediate data");

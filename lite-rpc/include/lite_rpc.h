@@ -41,7 +41,7 @@ enum lite_service {
 	LITE_SVC_MAX	= 16,
 };
 
-/** enum lite_event - what lite_handler::event and lite_watch::event report
+/** enum lite_event - what lite_handler::event reports
  * @LITE_EV_UP:	a connection to or from the node is usable again
  * @LITE_EV_DOWN: no connection with the node is left; it may come back
  * @LITE_EV_DEAD: unreachable for dead_ms; calls now fail with -EHOSTDOWN
@@ -172,7 +172,7 @@ u64 lite_incarnation(void);
  * @done: called exactly once. Context: softirq or process, in an RCU read
  *	section; must not sleep. The call may be freed or submitted again from it.
  * @status: 0 or negative errno: what the callee's handler answered, or
- *	-ENOTCONN (never sent), -ECONNRESET (sent, outcome unknown; only for
+ *	-ECONNRESET (sent, outcome unknown; only for
  *	calls that are not idempotent), -EIO (idempotent, but connection after
  *	connection broke as soon as it was sent), -ETIMEDOUT, -EHOSTDOWN (dead),
  *	-ESHUTDOWN (lite_rpc unloading), -EINVAL, -EMSGSIZE.
