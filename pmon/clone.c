@@ -134,9 +134,9 @@ static struct pmon_region *settle_next(struct pmon_region *region)
  * pmon_clone_settle - deliver what @region's own requests depend on
  * @try: do not wait for a busy stream
  *
- * Context: process; no page lock held unless @try. @region's own stream_lock may
- * be held. Return: 0; -EBUSY with @try; -EINTR: killed; other errno: the origin is
- * lost, and @region with it.
+ * Context: process; no page lock, nor the one of fork's bounce pages, held unless @try.
+ * @region's own stream_lock may be held. Return: 0; -EBUSY with @try; -EINTR: killed; other
+ * errno: the origin is lost, and @region with it.
  */
 int pmon_clone_settle(struct pmon_region *region, bool try)
 {

@@ -141,7 +141,8 @@ static void batch_unmap(struct batch *batch, bool all)
 		struct pmon_line *line = batch->line[i];
 		struct page *page = line->page;
 
-		if (!page_mapped(page))
+		if (!page_mapped(page) ||
+		    (READ_ONCE(line->locked) && !PageHWPoison(page)))
 			continue;
 		if (pmon_young_test(&young, line))
 			folio_set_referenced(page_folio(page));
@@ -290,7 +291,9 @@ static bool flush_start(struct pmon_flush *flush)
 	struct pmon_region *region = flush->region;
 	int err;
 
-	if (!mutex_trylock(&region->stream_lock))
+	/* Pairs with pmon_fork_done(): fork gives a child's regions their home. */
+	if (smp_load_acquire(&region->space->forking) ||
+	    !mutex_trylock(&region->stream_lock))
 		return false;
 	err = pmon_clone_settle(region, true);
 	if (!err) {
@@ -457,13 +460,49 @@ static unsigned int make_room(struct pmon_budget *budget, bool force)
 					  evict_round(budget, force);
 }
 
+/* Rounds, one after the other, that freed nothing for these reasons. */
+struct stall {
+	unsigned int refused;
+	unsigned int pinned;
+};
+
+static void give_up(struct pmon_budget *budget, enum pmon_stall why)
+{
+	WRITE_ONCE(budget->stalled, why);
+	pmon_lines_wake();
+	pr_err_ratelimited("no line of %lu could be freed: %s\n", budget->used,
+			   why == PMON_STALL_PINNED ? "all are pinned" :
+			   "memory hosts refuse dirty pages");
+}
+
+/*
+ * Nothing became free: everything is in flight, pinned, or refused. What is in flight
+ * comes back; memory hosts that refuse pages may not, nor the pins of somebody who waits
+ * for a line to pin more. Return: whether to give up.
+ */
+static bool stalled(struct pmon_budget *budget, struct stall *rounds)
+{
+	if (!budget->refused && !budget->pinned)
+		*rounds = (struct stall){};
+	rounds->refused += budget->refused;
+	rounds->pinned += budget->pinned != 0;
+	if (rounds->refused >= STALL_ROUNDS)
+		give_up(budget, PMON_STALL_REFUSED);
+	else if (rounds->pinned >= PIN_ROUNDS)
+		give_up(budget, PMON_STALL_PINNED);
+	else
+		return false;
+	return true;
+}
+
 /* pmon_evict_work - bring a budget above its high watermark */
 void pmon_evict_work(struct work_struct *work)
 {
 	struct pmon_budget *budget = container_of(work, struct pmon_budget,
 						  evict_work);
 	unsigned long scanned = 0;
-	unsigned int freed, idle = 0;
+	struct stall rounds = {};
+	unsigned int freed;
 
 	while (needs_lines(budget)) {
 		/* Two passes over the list: one clears, one finds. */
@@ -475,28 +514,14 @@ void pmon_evict_work(struct work_struct *work)
 		cond_resched();
 		if (freed) {
 			scanned = 0;
-			idle = 0;
+			rounds = (struct stall){};
 			WRITE_ONCE(budget->stalled, PMON_STALL_NONE);
 			continue;
 		}
 		if (scanned <= 3 * budget->limit)
 			continue;
-		/*
-		 * Everything is in flight, pinned, or refused. What is in
-		 * flight comes back; memory hosts that refuse pages may not,
-		 * nor the pins of somebody who waits for a line to pin more.
-		 */
-		idle = budget->refused || budget->pinned ? idle + 1 : 0;
-		if (idle == (budget->pinned ? PIN_ROUNDS : STALL_ROUNDS)) {
-			WRITE_ONCE(budget->stalled, budget->pinned ?
-				   PMON_STALL_PINNED : PMON_STALL_REFUSED);
-			wake_up_all(&budget->free_wait);
-			pr_err_ratelimited("no line of %lu could be freed: %s\n",
-					   budget->used,
-					   budget->pinned ? "all are pinned" :
-					   "memory hosts refuse dirty pages");
+		if (stalled(budget, &rounds))
 			break;
-		}
 		msleep(IDLE_MS);
 	}
 	flush_finish(budget->under_way);

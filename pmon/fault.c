@@ -91,14 +91,14 @@ static vm_fault_t wait_for_line(struct vm_fault *vmf, struct pmon_space *space)
 	if (must_not_wait(vmf))
 		return VM_FAULT_RETRY;
 	if (!may_drop_lock(vmf)) {
-		wait_event_timeout(budget->free_wait,
+		wait_event_timeout(pmon_lines_wait,
 				   pmon_budget_may_alloc(budget), HZ);
 		return FAULT_AGAIN;
 	}
 	/* Once mmap_lock is dropped the mm may go; the budget must not. */
 	pmon_budget_get(budget);
 	sk_release_fault_lock(vmf);
-	wait_event_killable_timeout(budget->free_wait,
+	wait_event_killable_timeout(pmon_lines_wait,
 				    pmon_budget_may_alloc(budget), HZ);
 	pmon_budget_put(budget);
 	return VM_FAULT_RETRY;
@@ -115,7 +115,11 @@ static struct pmon_line *fault_line(struct vm_fault *vmf,
 	return line;
 }
 
-/* As xa_cmpxchg_bh(), with one walk; of an entry that is there, so nothing is allocated. */
+/*
+ * As xa_cmpxchg_bh(), with one walk; of an entry that is there, so nothing is allocated.
+ * The copy of a shared line is told where its page lies under the lock: who forgets
+ * places does so to what is in there.
+ */
 static void *replace(struct pmon_space *space, pgoff_t index, void *old,
 		     struct pmon_line *line)
 {
@@ -124,8 +128,11 @@ static void *replace(struct pmon_space *space, pgoff_t index, void *old,
 
 	xas_lock_bh(&xas);
 	seen = xas_load(&xas);
-	if (likely(seen == old))
+	if (likely(seen == old)) {
+		if (!xa_is_value(old))
+			line->copy = pmon_share_copy(old, space);
 		xas_store(&xas, line);
+	}
 	xas_unlock_bh(&xas);
 	return seen;
 }
@@ -162,6 +169,14 @@ static vm_fault_t fault_done(struct vm_fault *vmf, struct page *page)
 	return VM_FAULT_LOCKED;
 }
 
+/* What @space has left of a shared line whose memory failed: its home's copy, if equal. */
+static void *poisoned_entry(struct pmon_line *line, struct pmon_space *space)
+{
+	if (!pmon_share_clean(line, space))
+		return PMON_ENTRY_POISONED;
+	return pmon_entry_remote(pmon_copy_of(pmon_share_copy(line, space).sum));
+}
+
 /*
  * A line that a fork left to several spaces: take a copy. The page is locked
  * and referenced. No fault can have mapped it: all of them come here.
@@ -178,7 +193,7 @@ static vm_fault_t fault_shared(struct vm_fault *vmf, struct pmon_space *space,
 		goto out;
 	if (unlikely(PageHWPoison(page))) {
 		/* Replaces an entry that is there: allocates nothing. */
-		xa_store_bh(&space->lines, vmf->pgoff, PMON_ENTRY_POISONED,
+		xa_store_bh(&space->lines, vmf->pgoff, poisoned_entry(line, space),
 			    GFP_NOWAIT);
 		pmon_share_leave(line, space);
 		goto out;
@@ -194,7 +209,6 @@ static vm_fault_t fault_shared(struct vm_fault *vmf, struct pmon_space *space,
 	copy_highpage(copy->page, page);
 	SetPageUptodate(copy->page);
 	copy->remote = pmon_share_remote(line, space);
-	copy->copy = pmon_share_copy(line, space);
 	if (!pmon_share_clean(line, space))
 		SetPageDirty(copy->page);
 	get_page(copy->page);

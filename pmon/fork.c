@@ -29,7 +29,7 @@
 #include "vma_tree.h"
 
 static struct {
-	struct mutex lock;	/* inside stream_lock */
+	struct mutex lock;	/* inside stream_lock; no other stream is waited for */
 	struct page *page[MMON_FLUSH_MAX];
 	struct lite_region *region;
 } bounce;
@@ -45,6 +45,7 @@ struct fork {
 	pgoff_t first;
 	pgoff_t last;
 	unsigned long stored;
+	bool settled;			/* @from's requests depend on nobody's */
 	bool bouncing;
 };
 
@@ -94,9 +95,7 @@ static int fork_send(struct fork *fork)
 
 	if (!nr)
 		return 0;
-	err = pmon_clone_settle(fork->from, false);
-	if (!err)
-		err = pmon_flush_send(flush);
+	err = pmon_flush_send(flush);
 	for (i = 0; i < nr; i++) {
 		struct pmon_line *line = flush->line[i];
 
@@ -117,13 +116,32 @@ static int fork_send(struct fork *fork)
 	return err;
 }
 
-/* A dirty page that somebody holds, locked: a copy of it goes to the home. */
+/*
+ * Before the first page is collected: the origin's stream is not waited for with a page
+ * locked, nor with bounce.lock, for which the origin may wait with its stream held.
+ */
+static int fork_settle(struct fork *fork)
+{
+	int err = pmon_clone_settle(fork->from, false);
+
+	fork->settled = !err;
+	return err;
+}
+
+/*
+ * A dirty page that somebody holds, locked: a copy of it goes to the home. Return: 1:
+ * look at the index again; else 0 or -errno.
+ */
 static int fork_bounce(struct fork *fork, struct pmon_line *line)
 {
 	struct pmon_flush *flush = fork->flush;
 	struct lite_sge sge = { .region = bounce.region };
 	struct page *send;
 
+	if (!fork->settled) {
+		unlock_page(line->page);
+		return fork_settle(fork) ?: 1;
+	}
 	if (!flush) {
 		flush = kzalloc(sizeof(*flush), GFP_KERNEL);
 		if (!flush) {
@@ -425,6 +443,7 @@ static int fork_piece(struct fork *fork)
 	int ret;
 
 	fork->stored = 0;
+	fork->settled = false;
 	fork->to = pmon_region_twin(fork->child, fork->from);
 	if (!fork->to)
 		return -ENOMEM;
@@ -464,8 +483,11 @@ static struct pmon_space *fork_child(struct pmon_space *parent,
 	if (child)
 		return child;
 	child = pmon_space_create(mm, parent->budget);
-	if (!IS_ERR(child))
-		pmon_count(forks);
+	if (IS_ERR(child))
+		return child;
+	/* Until pmon_fork_done(). */
+	WRITE_ONCE(child->forking, true);
+	pmon_count(forks);
 	return child;
 }
 
@@ -512,6 +534,24 @@ int pmon_fork_range(struct vm_area_struct *dst, struct vm_area_struct *src)
 	kfree(fork.flush);
 	trace_pmon_fork(fork.parent, fork.child, fork.stored, ret);
 	return ret ? -ENOMEM : 0;
+}
+
+/*
+ * pmon_fork_done - @child is complete and has not run yet
+ *
+ * Until now its regions were being given a home, VMA by VMA, without their stream_lock:
+ * nobody else may choose one. Context: any.
+ */
+void pmon_fork_done(struct task_struct *child)
+{
+	struct pmon_space *space = child->mm ? pmon_space_of(child->mm) : NULL;
+
+	/* With CLONE_VM it is the parent's. */
+	if (!space || !READ_ONCE(space->forking))
+		return;
+	space->pid = task_tgid_nr(child);
+	/* Pairs with flush_start(). */
+	smp_store_release(&space->forking, false);
 }
 
 int pmon_fork_init(void)

@@ -42,8 +42,10 @@ void pmon_grants_forget(struct pmon_region *region)
 
 	lockdep_assert_held(&region->stream_lock);
 	xa_for_each(&region->grants, chunk, grant) {
-		xa_erase_bh(&region->grants, chunk);
-		kfree_rcu(grant, rcu);
+		/* Not what was found: a refused transfer may just have forgotten that. */
+		grant = xa_erase_bh(&region->grants, chunk);
+		if (grant)
+			kfree_rcu(grant, rcu);
 	}
 }
 
@@ -134,6 +136,26 @@ void pmon_grant_revoked(struct pmon_region *region, u32 location, u32 rkey)
 	xa_unlock_bh(&region->grants);
 }
 
+static bool is_known(struct pmon_region *region, u32 chunk,
+		     const struct mmon_grant *wire)
+{
+	struct grant *grant;
+	bool same;
+
+	rcu_read_lock();
+	grant = xa_load(&region->grants, chunk);
+	same = grant && grant->rkey == le32_to_cpu(wire->rkey) &&
+	       grant->addr == le64_to_cpu(wire->addr);
+	rcu_read_unlock();
+	return same;
+}
+
+/* pmon_grant_has - was the chunk of @location granted? Context: any. */
+bool pmon_grant_has(struct pmon_region *region, u32 location)
+{
+	return xa_load(&region->grants, (location - 1) >> MMON_CHUNK_SHIFT);
+}
+
 /*
  * pmon_grant_set - the home granted a chunk, perhaps once more
  *
@@ -146,9 +168,7 @@ void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire)
 	struct grant *grant, *old;
 
 	lockdep_assert_held(&region->stream_lock);
-	old = xa_load(&region->grants, chunk);
-	if (old && old->rkey == le32_to_cpu(wire->rkey) &&
-	    old->addr == le64_to_cpu(wire->addr))
+	if (is_known(region, chunk, wire))
 		return;
 	grant = kmalloc(sizeof(*grant), GFP_NOWAIT | __GFP_NOWARN);
 	if (!grant)

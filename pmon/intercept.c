@@ -8,7 +8,7 @@
  *
  * Who may be inside a replacement when pmon unloads: nobody who is tagged or
  * has a space, since both hold module references. What is left is a task that
- * passed wants() just before its tag went; inside_begin/end count those.
+ * passed wants() just before its tag went; "inside" counts those.
  */
 #include <linux/binfmts.h>
 #include <linux/delay.h>
@@ -137,11 +137,14 @@ static unsigned long map_file(struct pmon_space *space, struct file *file,
 			      vm_flags_t flags, unsigned long pgoff,
 			      struct list_head *uf)
 {
-	unsigned long ret = original_mmap_region(file, addr, len, flags, pgoff,
-						 uf);
 	struct vm_area_struct *vma;
+	unsigned long ret;
 	int err;
 
+	/* Before it is mapped: pmon_map_managed() would refuse it when it is. */
+	if ((flags & VM_LOCKED) && !pmon_lock_room(space, len >> PAGE_SHIFT))
+		return -EAGAIN;
+	ret = original_mmap_region(file, addr, len, flags, pgoff, uf);
 	if (IS_ERR_VALUE(ret))
 		return ret;
 	vma = find_vma(current->mm, ret);

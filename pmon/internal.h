@@ -25,7 +25,8 @@
  *
  * Lock order
  *   mmap_lock                     (core mm; never taken by the evictor)
- *     region->stream_lock         the only lock held across an RPC: it makes
+ *     region->stream_lock         held across an RPC, as nothing else but the
+ *                                 lock of fork's bounce pages: it makes
  *                                 the region's changes one ordered stream.
  *                                 Taken by fork, mremap and exit, by the
  *                                 evictor only tried, which keeps it from one
@@ -133,7 +134,8 @@ const char *pmon_counter_name(enum pmon_counter counter);
  * @space: not referenced: it takes itself off before it ends; NULL: not in use
  * @region: of @space, in which the line is
  * @index: where the line is in @space->lines
- * @remote: @space's home has a copy, by a clone at the latest
+ * @remote: @space's home has a copy, by a clone at the latest; or none: if nothing else of
+ *	the range is stored there is no clone
  * @clean: which is equal to the page and has @sum
  */
 struct pmon_share {
@@ -295,7 +297,6 @@ struct pmon_flush;
  * @standby: lines that may go at once, oldest first (standby.c); @lru_lock
  * @nr_standby: how many
  * @locked: lines that mlock() holds
- * @free_wait: faults waiting for a line
  * @stalled: why the evictor has made no room for a long time
  * @refused: a flush of this round was refused; the evictor's own
  * @pinned: lines of this round, if all of them were pinned; the evictor's own
@@ -317,7 +318,6 @@ struct pmon_budget {
 	struct list_head standby;
 	unsigned long nr_standby;
 	atomic_long_t locked;
-	wait_queue_head_t free_wait;
 	enum pmon_stall stalled;
 	bool refused;
 	unsigned int pinned;
@@ -337,6 +337,8 @@ void pmon_budget_unlink(struct pmon_budget *budget, struct pmon_line **line,
 			unsigned int nr);
 void pmon_budget_need_lines(struct pmon_budget *budget);
 bool pmon_budget_may_alloc(struct pmon_budget *budget);
+extern wait_queue_head_t pmon_lines_wait;
+void pmon_lines_wake(void);
 struct pmon_budget *pmon_budget_get_standby(void);
 void pmon_budget_short(struct pmon_budget *budget);
 void pmon_budget_calm(struct pmon_budget *budget);
@@ -394,9 +396,10 @@ void pmon_young_begin(struct pmon_young *young, struct pmon_space *space);
 bool pmon_young_test(struct pmon_young *young, struct pmon_line *line);
 void pmon_young_end(struct pmon_young *young);
 
+pmd_t *pmon_table_of(struct mm_struct *mm, unsigned long addr);
+
 /* unmap.c */
 void pmon_unmap(struct pmon_line **line, unsigned int nr);
-pmd_t *pmon_table_of(struct mm_struct *mm, unsigned long addr);
 
 /* ---- space.c --------------------------------------------------------------- */
 
@@ -415,6 +418,7 @@ pmd_t *pmon_table_of(struct mm_struct *mm, unsigned long addr);
  * @threads: what is known of its threads' accesses (prefetch.c); NULL before the
  *	first miss
  * @ended: the mm is gone
+ * @forking: it is a child's that is being made: nothing of it is sent
  * @move_from, @move_to, @move_len, @move_grow: mremap under way, between
  *	new_move_vma() and the
  *	mremap callback; mmap_lock held for writing
@@ -443,6 +447,7 @@ struct pmon_space {
 	struct rcu_work free_work;
 	struct pmon_threads *threads;
 	bool ended;
+	bool forking;
 };
 
 extern const struct vm_operations_struct pmon_vm_ops;
@@ -550,6 +555,7 @@ void pmon_grants_init(struct pmon_region *region);
 void pmon_grants_destroy(struct pmon_region *region);
 void pmon_grants_forget(struct pmon_region *region);
 bool pmon_grant_any(struct pmon_region *region);
+bool pmon_grant_has(struct pmon_region *region, u32 location);
 bool pmon_grants_used(struct pmon_region *region);
 bool pmon_grant_find(struct pmon_region *region, u32 location,
 		     struct pmon_reach *reach);
@@ -657,8 +663,8 @@ int pmon_backing_fill(struct file *file, pgoff_t file_page, struct page *page);
  *	none
  * @body, @reply: of a request for those that are not written one-sided
  *
- * The lines are page-locked, unmapped and have line->io set from
- * pmon_flush_add() until pmon_flush_finish() has returned.
+ * The lines are page-locked and unmapped from pmon_flush_add() until pmon_flush_finish()
+ * has returned, and the evictor's have line->io set.
  */
 struct pmon_flush {
 	struct pmon_region *region;
@@ -702,6 +708,7 @@ void pmon_discard_lines(struct pmon_space *space);
 /* ---- fork.c, remap.c ------------------------------------------------------- */
 
 int pmon_fork_range(struct vm_area_struct *dst, struct vm_area_struct *src);
+void pmon_fork_done(struct task_struct *child);
 int pmon_fork_init(void);
 void pmon_fork_exit(void);
 void pmon_remap_range(struct pmon_space *space, pgoff_t from, pgoff_t to,

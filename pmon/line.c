@@ -48,6 +48,19 @@ unsigned long pmon_pool_peak(void)
 	return READ_ONCE(pool.peak);
 }
 
+/*
+ * Faults that wait for a line, of whatever budget: if it is the pool that has run out, the
+ * line may be another budget's.
+ */
+DECLARE_WAIT_QUEUE_HEAD(pmon_lines_wait);
+
+/* pmon_lines_wake - a line is free or on standby, or there is no hope of one; any context */
+void pmon_lines_wake(void)
+{
+	if (wq_has_sleeper(&pmon_lines_wait))
+		wake_up_all(&pmon_lines_wait);
+}
+
 /* pmon_line_sge - the line's page for a transfer */
 struct lite_sge pmon_line_sge(struct pmon_line *line)
 {
@@ -232,8 +245,7 @@ static void lines_return(struct pmon_budget *budget, struct pmon_line **line,
 	spin_unlock_bh(&pool.lock);
 	if (zombies)
 		queue_delayed_work(pmon_wq, &pool.zombie_work, ZOMBIE_INTERVAL);
-	if (wq_has_sleeper(&budget->free_wait))
-		wake_up_all(&budget->free_wait);
+	pmon_lines_wake();
 }
 
 /*
@@ -403,6 +415,7 @@ static void zombie_work(struct work_struct *work)
 	}
 	left = pool.nr_zombies;
 	spin_unlock_bh(&pool.lock);
+	pmon_lines_wake();
 	if (left)
 		queue_delayed_work(pmon_wq, &pool.zombie_work, ZOMBIE_INTERVAL);
 }

@@ -67,15 +67,17 @@ int pmon_poison_page(unsigned long pfn, int flags)
 {
 	struct page *page = pfn_to_page(pfn);
 	struct pmon_line *line = pmon_pool_line(page);
-	bool known = TestSetPageHWPoison(page);
 	struct pmon_space *space;
 
 	if (flags & MF_COUNT_INCREASED)
 		put_page(page);
-	if (known)
-		return -EHWPOISON;
-	pmon_count(poisoned);
+	/* Not before it is locked: a fault would end a line that is still mapped. */
 	lock_page(page);
+	if (TestSetPageHWPoison(page)) {
+		unlock_page(page);
+		return -EHWPOISON;
+	}
+	pmon_count(poisoned);
 	space = line->space;
 	if (space) {
 		pr_err("%s[%d]: memory of the page at %lx failed (pfn %lx)\n",

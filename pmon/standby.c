@@ -10,8 +10,8 @@
  * budget caches, but for a few lines.
  *
  * A line on standby is charged to its budget, and off the replacement list. It is clean,
- * not shared, not mlocked and held by nobody when it comes here. Of these, fork and mlock()
- * may change their minds without a fault, and a page's memory may fail: reclaim looks again.
+ * not shared and held by nobody when it comes here. Fork and mlock() may change that
+ * without a fault, and a page's memory may fail: reclaim looks again.
  *
  * line->standby changes under the page lock and lru_lock, so that either will do to
  * read it. Whoever maps a line, with its page locked, rescues it before. Whoever ends a
@@ -54,8 +54,7 @@ void pmon_standby_add(struct pmon_budget *budget, struct pmon_line **line,
 	atomic_long_add(nr, &total);
 	for (i = 0; i < nr; i++)
 		unlock_page(line[i]->page);
-	if (wq_has_sleeper(&budget->free_wait))
-		wake_up_all(&budget->free_wait);
+	pmon_lines_wake();
 }
 
 /* pmon_standby_off - the line goes elsewhere. Context: page locked, lru_lock held. */

@@ -141,6 +141,7 @@ static void on_fork(void *unused, struct task_struct *parent,
 {
 	struct pmon_budget *budget;
 
+	pmon_fork_done(child);
 	if (child->signal == parent->signal || !pmon_tagged(parent))
 		return;
 	budget = pmon_tag_budget(parent);

@@ -67,7 +67,7 @@ static void unmap_each(struct pmon_line **line, unsigned int nr)
 
 	i_mmap_lock_read(mapping);
 	for (i = 0; i < nr; i++)
-		/* Locked memory is not chosen; what was locked just now faults once more. */
+		/* Locked lines are not chosen; what was locked just now faults once more. */
 		original_try_to_unmap(page_folio(line[i]->page),
 				      TTU_RMAP_LOCKED | TTU_BATCH_FLUSH | TTU_IGNORE_MLOCK);
 	i_mmap_unlock_read(mapping);
