@@ -243,18 +243,15 @@ static void move_ended(struct gmm_move *move, u32 owner, u64 now_ms)
 	move->until_ms = min(move->until_ms, now_ms + GMM_MOVE_SETTLE_MS);
 }
 
-/* The question came before: the answer may have been lost with a connection. */
-static bool is_granted(const struct gmm_move *move, const struct gmm_balance *body)
+/*
+ * The question came before, and the yes has not arrived: who asks has one move at most, and
+ * would have told of its end.
+ */
+static bool is_repeat(const struct gmm_move *move, const struct gmm_balance *body)
 {
 	return !move->ended && move->asid == le64_to_cpu(body->asid) &&
 	       move->pages == le64_to_cpu(body->pages) &&
 	       move->from == le32_to_cpu(body->from);
-}
-
-static void grant(const struct gmm_move *move, struct gmm_balanced *balanced)
-{
-	balanced->pages = cpu_to_le64(move->pages);
-	balanced->node = cpu_to_le32(move->to);
 }
 
 static void decide(struct gmm_members *members, const struct lite_request *req,
@@ -268,13 +265,10 @@ static void decide(struct gmm_members *members, const struct lite_request *req,
 	struct pair pair;
 	u64 most;
 
-	if (!giver || !move)
+	if (move && live(move, now_ms) && is_repeat(move, body))
+		move->until_ms = 0;
+	if (!giver || !move || live(move, now_ms))
 		return;
-	if (live(move, now_ms)) {
-		if (is_granted(move, body))
-			grant(move, balanced);
-		return;
-	}
 	to = emptiest(members, totals, body, now_ms, &pair);
 	if (!to || to == giver || !crowded(members, totals, giver, now_ms, &pair))
 		return;
@@ -290,7 +284,7 @@ static void decide(struct gmm_members *members, const struct lite_request *req,
 		.from = from,
 		.to = to->node,
 	};
-	grant(move, balanced);
+	balanced->node = cpu_to_le32(to->node);
 	members->moves++;
 }
 

@@ -85,13 +85,13 @@ static int reserve_move(struct mmon_space *space, const struct mmon_change *c,
 
 	lockdep_assert_held(&space->lock);
 	xa_for_each_range(&space->pages, index, entry, from.first, from.last) {
+		cond_resched();
 		at = index - from.first + to.first;
 		if (xa_load(&space->pages, at))
 			continue;
 		err = (*left)-- ? mmon_space_reserve(space, at) : -ENOMEM;
 		if (err)
 			return err;
-		cond_resched();
 	}
 	return 0;
 }

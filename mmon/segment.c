@@ -124,7 +124,10 @@ void mmon_segments_compact(struct mmon_log *log, struct mmon_segment *victim)
 }
 
 /**
- * mmon_segments_room - are there @nr slots, if @leave free segments stay?
+ * mmon_segments_room - are there so many slots?
+ * @log: the log
+ * @nr: how many are wanted
+ * @leave: free segments that stay for others
  *
  * Who leaves some leaves the room for what is being compacted as well: compaction may have
  * opened the last free segment for it.

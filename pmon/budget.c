@@ -59,6 +59,7 @@ struct pmon_budget *pmon_budget_create(unsigned long limit)
 	spin_lock_init(&budget->lru_lock);
 	pmon_order_init(&budget->order);
 	INIT_LIST_HEAD(&budget->standby);
+	init_waitqueue_head(&budget->free_wait);
 	INIT_WORK(&budget->evict_work, pmon_evict_work);
 	spin_lock(&budgets_lock);
 	list_add_tail(&budget->entry, &budgets);

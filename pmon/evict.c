@@ -469,7 +469,7 @@ struct stall {
 static void give_up(struct pmon_budget *budget, enum pmon_stall why)
 {
 	WRITE_ONCE(budget->stalled, why);
-	pmon_lines_wake();
+	pmon_lines_wake(budget);
 	pr_err_ratelimited("no line of %lu could be freed: %s\n", budget->used,
 			   why == PMON_STALL_PINNED ? "all are pinned" :
 			   "memory hosts refuse dirty pages");

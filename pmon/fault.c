@@ -74,6 +74,7 @@ static vm_fault_t fault_sigbus(struct vm_fault *vmf, struct pmon_space *space,
 static vm_fault_t wait_for_line(struct vm_fault *vmf, struct pmon_space *space)
 {
 	struct pmon_budget *budget = space->budget;
+	wait_queue_head_t *wait = pmon_lines_wait(budget);
 
 	pmon_count(waits_for_line);
 	pmon_budget_short(budget);
@@ -91,14 +92,14 @@ static vm_fault_t wait_for_line(struct vm_fault *vmf, struct pmon_space *space)
 	if (must_not_wait(vmf))
 		return VM_FAULT_RETRY;
 	if (!may_drop_lock(vmf)) {
-		wait_event_timeout(pmon_lines_wait,
+		wait_event_timeout(*wait,
 				   pmon_budget_may_alloc(budget), HZ);
 		return FAULT_AGAIN;
 	}
 	/* Once mmap_lock is dropped the mm may go; the budget must not. */
 	pmon_budget_get(budget);
 	sk_release_fault_lock(vmf);
-	wait_event_killable_timeout(pmon_lines_wait,
+	wait_event_killable_timeout(*wait,
 				    pmon_budget_may_alloc(budget), HZ);
 	pmon_budget_put(budget);
 	return VM_FAULT_RETRY;

@@ -539,8 +539,8 @@ int pmon_fork_range(struct vm_area_struct *dst, struct vm_area_struct *src)
 /*
  * pmon_fork_done - @child is complete and has not run yet
  *
- * Until now its regions were being given a home, VMA by VMA, without their stream_lock:
- * nobody else may choose one. Context: any.
+ * Until now its regions were being given their holders, VMA by VMA, without their
+ * stream_lock: neither the evictor, nor repair, nor rebalancing may do so. Context: any.
  */
 void pmon_fork_done(struct task_struct *child)
 {
@@ -550,7 +550,7 @@ void pmon_fork_done(struct task_struct *child)
 	if (!space || !READ_ONCE(space->forking))
 		return;
 	space->pid = task_tgid_nr(child);
-	/* Pairs with flush_start(). */
+	/* Pairs with flush_start(), repair_work() and may_move(). */
 	smp_store_release(&space->forking, false);
 }
 

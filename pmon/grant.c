@@ -181,6 +181,7 @@ void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire)
 		kfree(grant);
 		return;
 	}
+	region->granted = true;
 	pmon_count(grants);
 	if (old)
 		kfree_rcu(old, rcu);
@@ -237,7 +238,8 @@ void pmon_grant_withhold(struct pmon_region *region, pgoff_t first, pgoff_t last
 	unsigned long index = first;
 
 	lockdep_assert_held(&region->stream_lock);
-	if (!pmon_grant_any(region))
+	/* A grant may be gone for the moment; what it allowed to be written in place is not. */
+	if (!region->granted)
 		return;
 	while (withhold_some(region, &index, last, false))
 		cond_resched();

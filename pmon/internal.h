@@ -298,6 +298,7 @@ struct pmon_flush;
  * @nr_standby: how many
  * @locked: lines that mlock() holds
  * @stalled: why the evictor has made no room for a long time
+ * @free_wait: faults for which it has no line, but the pool may have (line.c)
  * @refused: a flush of this round was refused; the evictor's own
  * @pinned: lines of this round, if all of them were pinned; the evictor's own
  * @flush: what is being collected, and @under_way, what is being sent; the evictor's own
@@ -319,6 +320,7 @@ struct pmon_budget {
 	unsigned long nr_standby;
 	atomic_long_t locked;
 	enum pmon_stall stalled;
+	wait_queue_head_t free_wait;
 	bool refused;
 	unsigned int pinned;
 	struct work_struct evict_work;
@@ -337,8 +339,8 @@ void pmon_budget_unlink(struct pmon_budget *budget, struct pmon_line **line,
 			unsigned int nr);
 void pmon_budget_need_lines(struct pmon_budget *budget);
 bool pmon_budget_may_alloc(struct pmon_budget *budget);
-extern wait_queue_head_t pmon_lines_wait;
-void pmon_lines_wake(void);
+wait_queue_head_t *pmon_lines_wait(struct pmon_budget *budget);
+void pmon_lines_wake(struct pmon_budget *budget);
 struct pmon_budget *pmon_budget_get_standby(void);
 void pmon_budget_short(struct pmon_budget *budget);
 void pmon_budget_calm(struct pmon_budget *budget);
@@ -418,7 +420,8 @@ void pmon_unmap(struct pmon_line **line, unsigned int nr);
  * @threads: what is known of its threads' accesses (prefetch.c); NULL before the
  *	first miss
  * @ended: the mm is gone
- * @forking: it is a child's that is being made: nothing of it is sent
+ * @forking: it is a child's that is being made: nothing of it is sent, and its regions
+ *	keep the holders that fork gives them
  * @move_from, @move_to, @move_len, @move_grow: mremap under way, between
  *	new_move_vma() and the
  *	mremap callback; mmap_lock held for writing

@@ -48,17 +48,34 @@ unsigned long pmon_pool_peak(void)
 	return READ_ONCE(pool.peak);
 }
 
-/*
- * Faults that wait for a line, of whatever budget: if it is the pool that has run out, the
- * line may be another budget's.
- */
-DECLARE_WAIT_QUEUE_HEAD(pmon_lines_wait);
+/* Faults whose budget has room, but not the pool: any budget's line helps them. */
+static DECLARE_WAIT_QUEUE_HEAD(pool_wait);
 
-/* pmon_lines_wake - a line is free or on standby, or there is no hope of one; any context */
-void pmon_lines_wake(void)
+/*
+ * pmon_lines_wait - where to wait for pmon_budget_may_alloc()
+ *
+ * Who waits has another look after a while: its case may change meanwhile.
+ */
+wait_queue_head_t *pmon_lines_wait(struct pmon_budget *budget)
 {
-	if (wq_has_sleeper(&pmon_lines_wait))
-		wake_up_all(&pmon_lines_wait);
+	return READ_ONCE(budget->used) < budget->limit ? &pool_wait : &budget->free_wait;
+}
+
+static void pool_wake(void)
+{
+	if (wq_has_sleeper(&pool_wait))
+		wake_up_all(&pool_wait);
+}
+
+/*
+ * pmon_lines_wake - a line of @budget is free or on standby, or there is no hope of one
+ * Context: any.
+ */
+void pmon_lines_wake(struct pmon_budget *budget)
+{
+	if (wq_has_sleeper(&budget->free_wait))
+		wake_up_all(&budget->free_wait);
+	pool_wake();
 }
 
 /* pmon_line_sge - the line's page for a transfer */
@@ -245,7 +262,7 @@ static void lines_return(struct pmon_budget *budget, struct pmon_line **line,
 	spin_unlock_bh(&pool.lock);
 	if (zombies)
 		queue_delayed_work(pmon_wq, &pool.zombie_work, ZOMBIE_INTERVAL);
-	pmon_lines_wake();
+	pmon_lines_wake(budget);
 }
 
 /*
@@ -415,7 +432,7 @@ static void zombie_work(struct work_struct *work)
 	}
 	left = pool.nr_zombies;
 	spin_unlock_bh(&pool.lock);
-	pmon_lines_wake();
+	pool_wake();
 	if (left)
 		queue_delayed_work(pmon_wq, &pool.zombie_work, ZOMBIE_INTERVAL);
 }

@@ -358,7 +358,7 @@ void pmon_region_lose(struct pmon_region *region)
 		pr_err("%s[%d]: memory host %pI4 is lost, and with it the pages of address space %llx there\n",
 		       space->comm, space->pid, &addr, region->asid);
 	}
-	pmon_lines_wake();
+	pmon_lines_wake(space->budget);
 }
 
 /*

@@ -156,6 +156,7 @@ struct pmon_holder {
  * @move_from, @move_to: the primary that it is to leave for that host (balance.c); 0: none
  * @repair: work that brings in new holders (repair.c)
  * @grants: chunk of frames at the home -> how to reach it (grant.c)
+ * @granted: the home ever granted anything; stream_lock
  * @spares: spare frames at the home (spare.c), stream_lock; NULL: never had any
  * @origin, @clones, @clone_work: fork's promises, see clone.c
  * @lost: all holders died; any access that needs one gets SIGBUS
@@ -177,6 +178,7 @@ struct pmon_region {
 	u32 move_to;
 	struct delayed_work repair;
 	struct xarray grants;
+	bool granted;
 	struct pmon_spares *spares;
 	struct pmon_region *origin;
 	atomic_t clones;

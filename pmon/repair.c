@@ -313,8 +313,10 @@ static void repair_work(struct work_struct *work)
 {
 	struct pmon_region *region = container_of(to_delayed_work(work),
 						  struct pmon_region, repair);
+	/* Pairs with pmon_fork_done(): until then its holders are its parent's. */
+	bool again = smp_load_acquire(&region->space->forking) || repair(region);
 
-	if (repair(region) && !over(region)) {
+	if (again && !over(region)) {
 		pmon_region_get(region);
 		if (!queue_delayed_work(pmon_wq, &region->repair,
 					msecs_to_jiffies(AGAIN_MS)))

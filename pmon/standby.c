@@ -54,7 +54,7 @@ void pmon_standby_add(struct pmon_budget *budget, struct pmon_line **line,
 	atomic_long_add(nr, &total);
 	for (i = 0; i < nr; i++)
 		unlock_page(line[i]->page);
-	pmon_lines_wake();
+	pmon_lines_wake(budget);
 }
 
 /* pmon_standby_off - the line goes elsewhere. Context: page locked, lru_lock held. */

@@ -161,6 +161,23 @@ static void check_rdma(struct check *c)
 		    "rdma link add rxe0 type rxe netdev DEVICE");
 }
 
+/* Bytes of the key in file @path, a line's end left out, as lite_rpc counts them. */
+static size_t key_bytes(const char *path)
+{
+	char key[KEY_MIN + 2];
+	FILE *f = fopen(path, "re");
+	size_t n;
+
+	if (!f)
+		return 0;
+	n = fread(key, 1, sizeof(key), f);
+	fclose(f);
+	while (n && (key[n - 1] == '\n' || key[n - 1] == '\r'))
+		n--;
+	explicit_bzero(key, sizeof(key));
+	return n;
+}
+
 static void check_key(struct check *c)
 {
 	char name[256], path[512];
@@ -175,7 +192,7 @@ static void check_key(struct check *c)
 	snprintf(path, sizeof(path), "%s%s", c->root, name);
 	if (stat(path, &st))
 		say(c, WARN, "key file %s: %s", name, strerror(errno));
-	else if (!S_ISREG(st.st_mode) || st.st_size < KEY_MIN)
+	else if (!S_ISREG(st.st_mode) || key_bytes(path) < KEY_MIN)
 		say(c, FAIL, "key file %s is no file, or has less than %d bytes: "
 		    "give each host the same key", name, KEY_MIN);
 	else if (st.st_mode & 077)

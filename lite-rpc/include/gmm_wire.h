@@ -134,8 +134,8 @@ static_assert(sizeof(struct gmm_drain) == 8);
  * struct gmm_balance - may an address space leave a host that is crowded?
  *
  * Who asks may move one at a time. It says so when that has ended, well or not: then
- * @from and all behind it is zero. Until then the same question has the same answer, for
- * it is sent again if a connection breaks.
+ * @from and all behind it is zero. The same question before that is one whose answer was
+ * lost with a connection, and is answered anew.
  */
 struct gmm_balance {
 	__le64 asid;		/* tells questions apart */

@@ -475,7 +475,7 @@ static void test_check(void **state)
 		"ok    1 memory host has joined\n");
 	free(text);
 
-	put_file(root, "/key", "fifteen letters", 0600);
+	put_file(root, "/key", "fifteen letters\n", 0600);
 	text = check_text(root, &m, 1);
 	assert_non_null(strstr(text, "FAIL  key file /key is no file, or has less than 16 bytes"));
 	free(text);
