@@ -129,8 +129,7 @@ static bool may_move(struct pmon_region *region)
 	if (READ_ONCE(region->lost) || READ_ONCE(region->suspect) ||
 	    READ_ONCE(region->space->ended) || atomic_read(&region->clones))
 		return false;
-	/* Pairs with pmon_fork_done(): until then its holders are its parent's. */
-	if (smp_load_acquire(&region->space->forking))
+	if (pmon_fork_under_way(region->space))
 		return false;
 	for (i = 0; i < PMON_SECONDARIES; i++)
 		others += !!READ_ONCE(region->secondary[i]);

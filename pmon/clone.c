@@ -72,6 +72,33 @@ static void clone_done(struct pmon_region *child)
 		origin_drop(child);
 }
 
+static bool has_clone(struct pmon_region *region, const struct pmon_holder *twin)
+{
+	struct pmon_holder *holder = pmon_holder_at(region, lite_peer_node(twin->peer));
+
+	return holder && holder->acked;
+}
+
+/* Holders of the child whose hosts did not get the clone: they hold @region no more. */
+static void clone_missed(struct pmon_region *region, struct pmon_region *child)
+{
+	struct pmon_holder *primary = pmon_region_primary(child), *twin;
+	bool missed = primary && !has_clone(region, primary);
+	unsigned int i;
+
+	if (missed)
+		WRITE_ONCE(child->suspect, true);
+	for (i = 0; i < PMON_SECONDARIES; i++) {
+		twin = READ_ONCE(child->secondary[i]);
+		if (!twin || has_clone(region, twin))
+			continue;
+		WRITE_ONCE(twin->gone, true);
+		missed = true;
+	}
+	if (missed)
+		pmon_repair_soon(child);
+}
+
 /*
  * pmon_clone_deliver - ask the home for one clone
  * @clone: taken from @region's log
@@ -96,6 +123,8 @@ int pmon_clone_deliver(struct pmon_region *region, const struct pmon_clone *clon
 
 	if (ret < 0)
 		pmon_region_lose(clone->child);
+	else
+		clone_missed(region, clone->child);
 	pmon_count(clones_sent);
 	clone_done(clone->child);
 	return min(ret, 0);

@@ -291,7 +291,7 @@ static bool flush_start(struct pmon_flush *flush)
 	struct pmon_region *region = flush->region;
 	int err;
 
-	/* Pairs with pmon_fork_done(): fork gives a child's regions their home. */
+	/* A child that is not complete: see pmon_fork_under_way(). Its parent may be flushed. */
 	if (smp_load_acquire(&region->space->forking) ||
 	    !mutex_trylock(&region->stream_lock))
 		return false;

@@ -415,8 +415,8 @@ static int fork_holders(struct pmon_region *from, struct pmon_region *to)
 		pmon_holder_add(to, holder);
 		nr++;
 	}
-	/* One of them was to be the parent's primary: the child's need not be. */
-	if (nr > to->space->budget->replicas)
+	/* Too few, or one of them was to be the parent's primary: the child's need not be. */
+	if (nr != to->space->budget->replicas)
 		pmon_repair_soon(to);
 	return 0;
 }
@@ -485,8 +485,10 @@ static struct pmon_space *fork_child(struct pmon_space *parent,
 	child = pmon_space_create(mm, parent->budget);
 	if (IS_ERR(child))
 		return child;
-	/* Until pmon_fork_done(). */
-	WRITE_ONCE(child->forking, true);
+	/* Until pmon_fork_end(). */
+	pmon_space_get(parent);
+	atomic_inc(&parent->forks);
+	child->forking = parent;
 	pmon_count(forks);
 	return child;
 }
@@ -537,21 +539,43 @@ int pmon_fork_range(struct vm_area_struct *dst, struct vm_area_struct *src)
 }
 
 /*
- * pmon_fork_done - @child is complete and has not run yet
+ * pmon_fork_under_way - is the space being made by a fork, or being forked?
  *
- * Until now its regions were being given their holders, VMA by VMA, without their
- * stream_lock: neither the evictor, nor repair, nor rebalancing may do so. Context: any.
+ * A child's regions are given their parent's holders by the first VMA that needs them, and
+ * without the child's stream_lock; clones of later VMAs go to the same. So until the child
+ * is complete neither the evictor, nor repair, nor rebalancing chooses, adds, or promotes
+ * a holder of either. Context: any; for a region of the parent, with its stream_lock held
+ * if none is to begin.
  */
+bool pmon_fork_under_way(struct pmon_space *space)
+{
+	/* Pairs with pmon_fork_end(). */
+	return smp_load_acquire(&space->forking) || atomic_read_acquire(&space->forks);
+}
+
+/* pmon_fork_end - @child is complete, or will never be. Context: any; once at a time. */
+void pmon_fork_end(struct pmon_space *child)
+{
+	struct pmon_space *parent = child->forking;
+
+	if (!parent)
+		return;
+	/* Pairs with pmon_fork_under_way(): what fork did to the regions is seen. */
+	smp_store_release(&child->forking, NULL);
+	atomic_dec_return_release(&parent->forks);
+	pmon_space_put(parent);
+}
+
+/* pmon_fork_done - @child exists and has not run yet. Context: any. */
 void pmon_fork_done(struct task_struct *child)
 {
 	struct pmon_space *space = child->mm ? pmon_space_of(child->mm) : NULL;
 
-	/* With CLONE_VM it is the parent's. */
+	/* With CLONE_VM it is the parent's, which may itself be the child of a fork. */
 	if (!space || !READ_ONCE(space->forking))
 		return;
 	space->pid = task_tgid_nr(child);
-	/* Pairs with flush_start(), repair_work() and may_move(). */
-	smp_store_release(&space->forking, false);
+	pmon_fork_end(space);
 }
 
 int pmon_fork_init(void)

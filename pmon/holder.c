@@ -282,11 +282,12 @@ int pmon_holder_promote(struct pmon_region *region, struct pmon_holder *holder)
 	ret = holder->promoted ? 0 : pmon_holder_ready(holder);
 	if (ret)
 		return ret;
-	for (i = 0; i < PMON_SECONDARIES; i++)
-		if (region->secondary[i] == holder)
-			WRITE_ONCE(region->secondary[i], NULL);
 	/* Pairs with pmon_region_home(). */
 	smp_store_release(&region->primary, holder);
+	for (i = 0; i < PMON_SECONDARIES; i++)
+		if (region->secondary[i] == holder)
+			/* Pairs with pmon_holder_suspect(): it is one of both at any time. */
+			smp_store_release(&region->secondary[i], NULL);
 	forget_places(region);
 	WRITE_ONCE(region->suspect, false);
 	pmon_holder_retire(former);
@@ -340,8 +341,13 @@ bool pmon_holder_suspect(struct pmon_region *region, struct lite_peer *peer)
 
 	if (primary->peer != peer)
 		return true;
-	if (READ_ONCE(region->lost) || !pmon_holders_in_step(region))
+	if (READ_ONCE(region->lost))
 		return false;
+	if (!pmon_holders_in_step(region)) {
+		/* Unless it is a promotion's doing. Pairs with pmon_holder_promote(). */
+		smp_rmb();
+		return pmon_region_primary(region) != primary;
+	}
 	WRITE_ONCE(region->suspect, true);
 	pmon_repair_soon(region);
 	return true;

@@ -420,8 +420,8 @@ void pmon_unmap(struct pmon_line **line, unsigned int nr);
  * @threads: what is known of its threads' accesses (prefetch.c); NULL before the
  *	first miss
  * @ended: the mm is gone
- * @forking: it is a child's that is being made: nothing of it is sent, and its regions
- *	keep the holders that fork gives them
+ * @forking: the space that it is being forked from, referenced; NULL: it is complete
+ * @forks: children that are being made of it. See pmon_fork_under_way()
  * @move_from, @move_to, @move_len, @move_grow: mremap under way, between
  *	new_move_vma() and the
  *	mremap callback; mmap_lock held for writing
@@ -449,8 +449,9 @@ struct pmon_space {
 	atomic_long_t resident;
 	struct rcu_work free_work;
 	struct pmon_threads *threads;
+	struct pmon_space *forking;
+	atomic_t forks;
 	bool ended;
-	bool forking;
 };
 
 extern const struct vm_operations_struct pmon_vm_ops;
@@ -711,6 +712,8 @@ void pmon_discard_lines(struct pmon_space *space);
 /* ---- fork.c, remap.c ------------------------------------------------------- */
 
 int pmon_fork_range(struct vm_area_struct *dst, struct vm_area_struct *src);
+bool pmon_fork_under_way(struct pmon_space *space);
+void pmon_fork_end(struct pmon_space *child);
 void pmon_fork_done(struct task_struct *child);
 int pmon_fork_init(void);
 void pmon_fork_exit(void);
@@ -814,5 +817,6 @@ int pmon_netlink_init(void);
 void pmon_netlink_exit(void);
 
 extern struct workqueue_struct *pmon_wq;
+extern struct workqueue_struct *pmon_repair_wq;
 
 #endif /* PMON_INTERNAL_H */

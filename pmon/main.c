@@ -19,6 +19,8 @@ module_param_named(prefetch, prefetch_on, bool, 0444);
 MODULE_PARM_DESC(prefetch, "fetch ahead of sequential and strided accesses (default on)");
 
 struct workqueue_struct *pmon_wq;
+/* Of its own: each seeding has a worker as long as it takes, and a drain begins many. */
+struct workqueue_struct *pmon_repair_wq;
 
 static int check_parameters(void)
 {
@@ -52,9 +54,13 @@ static int __init pmon_init(void)
 	pmon_wq = alloc_workqueue("pmon", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!pmon_wq)
 		return -ENOMEM;
+	ret = -ENOMEM;
+	pmon_repair_wq = alloc_workqueue("pmon_repair", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!pmon_repair_wq)
+		goto out_wq;
 	ret = pmon_pool_init(excache_mb << (20 - PAGE_SHIFT));
 	if (ret)
-		goto out_wq;
+		goto out_repair_wq;
 	ret = pmon_fork_init();
 	if (ret)
 		goto out_pool;
@@ -99,6 +105,8 @@ out_fork:
 	pmon_fork_exit();
 out_pool:
 	pmon_pool_exit();
+out_repair_wq:
+	destroy_workqueue(pmon_repair_wq);
 out_wq:
 	destroy_workqueue(pmon_wq);
 	return ret;
@@ -119,6 +127,7 @@ static void __exit pmon_exit(void)
 	pmon_hosts_exit();
 	pmon_intercept_exit();
 	pmon_tag_exit();
+	destroy_workqueue(pmon_repair_wq);
 	flush_workqueue(pmon_wq);
 	pmon_space_exit();
 	pmon_share_exit();

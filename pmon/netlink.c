@@ -166,6 +166,9 @@ static int tag_refuse(struct genl_info *info, int err)
 	case -EEXIST:
 		NL_SET_ERR_MSG(info->extack, "this process is tagged already");
 		break;
+	case -ESHUTDOWN:
+		NL_SET_ERR_MSG(info->extack, "pmon is being unloaded");
+		break;
 	default:
 		break;
 	}

@@ -26,20 +26,42 @@
 #include "trace.h"
 
 #define AGAIN_MS	500	/* between attempts that did not succeed */
+#define FORK_MS		10	/* for a fork to end */
 #define REFUSED_MS	50	/* a host that is short of room, or busy */
 #define REFUSED_MAX	100
 #define SEED_MS		5000	/* for the host that is seeded to answer the primary */
 
 /* ---- with the stream ------------------------------------------------------------- */
 
-/* Everything is told, nothing is owed; the stream is ours if that succeeds. */
+static bool over(const struct pmon_region *region)
+{
+	return READ_ONCE(region->space->ended) || READ_ONCE(region->lost);
+}
+
+/* Nothing is owed, and no fork under way; the stream is ours if that succeeds. */
+static int stream_take(struct pmon_region *region)
+{
+	int ret;
+
+	while (!(ret = pmon_clone_settle(region, false))) {
+		mutex_lock(&region->stream_lock);
+		if (!pmon_fork_under_way(region->space))
+			break;
+		mutex_unlock(&region->stream_lock);
+		if (over(region))
+			return -ESHUTDOWN;
+		msleep(FORK_MS);
+	}
+	return ret;
+}
+
+/* As stream_take(), and everything is told. */
 static int stream_begin(struct pmon_region *region)
 {
-	int ret = pmon_clone_settle(region, false);
+	int ret = stream_take(region);
 
 	if (ret)
 		return ret;
-	mutex_lock(&region->stream_lock);
 	ret = region->primary ? pmon_stream_sync(region) : -ENOENT;
 	if (!ret && READ_ONCE(region->lost))
 		ret = -EHOSTDOWN;
@@ -51,11 +73,6 @@ static int stream_begin(struct pmon_region *region)
 static void stream_end(struct pmon_region *region)
 {
 	mutex_unlock(&region->stream_lock);
-}
-
-static bool over(const struct pmon_region *region)
-{
-	return READ_ONCE(region->space->ended) || READ_ONCE(region->lost);
 }
 
 /* ---- seeding --------------------------------------------------------------------- */
@@ -227,6 +244,23 @@ static void drop_secondaries(struct pmon_region *region, unsigned int wanted)
 	}
 }
 
+/* The primary is to leave as well, and needs a place for its heir. */
+static void drop_leaving(struct pmon_region *region)
+{
+	struct pmon_holder *holder;
+	unsigned int i;
+
+	for (i = 0; i < PMON_SECONDARIES; i++) {
+		holder = region->secondary[i];
+		if (!holder || stays(holder))
+			continue;
+		if (READ_ONCE(holder->gone))
+			pmon_holder_fail(region, holder, -EHOSTDOWN);
+		else
+			pmon_holder_drop(region, holder);
+	}
+}
+
 static unsigned int count_heirs(struct pmon_region *region)
 {
 	unsigned int i, n = 0;
@@ -256,6 +290,8 @@ static int look(struct pmon_region *region, bool alone, u32 *node,
 		ret = pmon_holder_promote(region, heir(region));
 	if (!ret && primary_stays(region))
 		drop_secondaries(region, wanted);
+	else if (!ret && count_heirs(region) >= wanted)
+		drop_leaving(region);
 	if (!ret)
 		ret = count_heirs(region) < wanted + !primary_stays(region);
 	*nr = pmon_holders_list(region, node);
@@ -313,15 +349,16 @@ static void repair_work(struct work_struct *work)
 {
 	struct pmon_region *region = container_of(to_delayed_work(work),
 						  struct pmon_region, repair);
-	/* Pairs with pmon_fork_done(): until then its holders are its parent's. */
-	bool again = smp_load_acquire(&region->space->forking) || repair(region);
 
-	if (again && !over(region)) {
+	if (repair(region) && !over(region)) {
 		pmon_region_get(region);
-		if (!queue_delayed_work(pmon_wq, &region->repair,
+		if (!queue_delayed_work(pmon_repair_wq, &region->repair,
 					msecs_to_jiffies(AGAIN_MS)))
 			pmon_region_put(region);
 	}
+	/* It may have been lost in the middle of a move. */
+	if (over(region))
+		pmon_move_end(region, false);
 	pmon_region_put(region);
 }
 
@@ -333,7 +370,7 @@ void pmon_repair_soon(struct pmon_region *region)
 	/* Who goes through all spaces may find one that ends just now. */
 	if (over(region) || !kref_get_unless_zero(&region->space->ref))
 		return;
-	if (!mod_delayed_work(pmon_wq, &region->repair, 0))
+	if (!mod_delayed_work(pmon_repair_wq, &region->repair, 0))
 		return;
 	/* It was waiting already, with a reference. */
 	pmon_region_put(region);

@@ -258,6 +258,7 @@ void pmon_space_end(struct pmon_space *space)
 {
 	trace_pmon_space(space, "end");
 	WRITE_ONCE(space->ended, true);
+	pmon_fork_end(space);
 	spin_lock(&spaces_lock);
 	hash_del_rcu(&space->hash);
 	spin_unlock(&spaces_lock);

@@ -185,13 +185,16 @@ static void secondary_submit(struct pmon_holder *holder,
 static void acknowledged(struct pmon_region *region, struct pmon_holder *holder,
 			 const struct pmon_message *message)
 {
+	struct pmon_holder *twin;
+
 	holder->seq++;
 	WRITE_ONCE(holder->attached, true);
 	holder->acked = true;
-	if (message->child)
-		WRITE_ONCE(pmon_holder_at(message->child,
-					  lite_peer_node(holder->peer))->attached,
-			   true);
+	if (!message->child)
+		return;
+	twin = pmon_holder_at(message->child, lite_peer_node(holder->peer));
+	if (twin)
+		WRITE_ONCE(twin->attached, true);
 }
 
 /* All secondaries that have yet to acknowledge. Return: whether one refused for now. */
@@ -299,9 +302,13 @@ static int replace(struct pmon_region *region, const struct pmon_message *messag
 	return -EAGAIN;
 }
 
-/* Once to everybody who has not acknowledged. Return: as pmon_stream_call(). */
+/*
+ * Once to everybody who has not acknowledged.
+ * @len: set if the primary answers with a body
+ * Return: 0: all have; or errno.
+ */
 static int send_round(struct pmon_region *region,
-		      const struct pmon_message *message, bool last)
+		      const struct pmon_message *message, bool last, int *len)
 {
 	bool refused;
 	int ret = 0;
@@ -310,10 +317,22 @@ static int send_round(struct pmon_region *region,
 		secondaries_send(region, message);
 	if (message->whom != PMON_TO_SECONDARIES && !region->primary->acked)
 		ret = primary_call(region, message);
+	if (ret > 0)
+		*len = ret;
 	refused = secondaries_wait(region, message, last);
 	if (ret < 0 && is_loss(region->primary, ret))
 		ret = replace(region, message, ret);
-	return ret >= 0 && refused ? -EAGAIN : ret;
+	return ret >= 0 ? refused ? -EAGAIN : 0 : ret;
+}
+
+/* May a refused message be sent again? */
+static bool again(const struct pmon_message *message, int err)
+{
+	/*
+	 * -EIO: sent again and again, and whether it has been carried out is not known. Its
+	 * number must not become another message's.
+	 */
+	return message->retry || err == -EAGAIN || err == -EIO;
 }
 
 /*
@@ -336,19 +355,17 @@ int pmon_stream_call(struct pmon_region *region, const struct pmon_message *mess
 		return -EHOSTDOWN;
 	begin_message(region);
 	for (tries = 0; tries < RETRY_MAX; tries++) {
-		ret = send_round(region, message, tries == RETRY_MAX - 1);
-		if (ret > 0)
-			len = ret;
-		if (ret >= 0)
+		ret = send_round(region, message, tries == RETRY_MAX - 1, &len);
+		if (!ret)
 			return len;
-		if (region->lost)
-			return ret;
-		if (ret != -EAGAIN && !message->retry)
+		if (region->lost || !again(message, ret))
 			return ret;
 		msleep(RETRY_MS);
 	}
+	if (ret == -EIO)
+		ret = replace(region, message, ret) ?: len;
 	/* A home that goes on refusing what was taken out of the log is out of step. */
-	if (message->retry)
+	if (message->retry && ret < 0)
 		pmon_region_lose(region);
 	return ret;
 }

@@ -75,16 +75,20 @@ static int tag_add(struct task_struct *task, struct pmon_budget *budget,
 		   gfp_t gfp)
 {
 	struct tag *tag = kzalloc(sizeof(*tag), gfp);
-	int ret = -EEXIST;
+	int ret;
 
 	if (!tag)
 		return -ENOMEM;
 	tag->key = task->signal;
 	tag->budget = budget;
 	spin_lock(&tags_lock);
-	if (!tag_find(tag->key)) {
+	if (tag_find(tag->key)) {
+		ret = -EEXIST;
+	} else if (!try_module_get(THIS_MODULE)) {
+		/* It is being unloaded: who asks by netlink holds no reference. */
+		ret = -ESHUTDOWN;
+	} else {
 		hash_add_rcu(tags, &tag->hash, (unsigned long)tag->key);
-		__module_get(THIS_MODULE);
 		ret = 0;
 	}
 	spin_unlock(&tags_lock);
@@ -115,7 +119,7 @@ static void tag_remove(struct signal_struct *key)
  * pmon_tag_current - tag the calling process
  *
  * Takes over the caller's reference to @budget if it succeeds.
- * Return: 0; -EEXIST: tagged already; -ENOMEM.
+ * Return: 0; -EEXIST: tagged already; -ESHUTDOWN: pmon is being unloaded; -ENOMEM.
  */
 int pmon_tag_current(struct pmon_budget *budget)
 {

@@ -189,6 +189,19 @@ def test_fork_snapshots(cluster):
     assert summary["bad"] == 0 and summary["forks"] == FORKS
 
 
+def test_forks_of_pages_that_are_held(cluster):
+    """Parent and child at once: each has to send what somebody may write to behind its back."""
+    host = cluster.processors[0]
+    before = status(host)["modules"]["pmon"]["fork_bounces"]
+    cluster.memory_hosts[0].delay(20)       # so that the one meets the other
+    try:
+        summary = finished(host.spawn(tagged("1536K", f"{PROGRAMS}/forkpins", "--rounds", 5)), 120)
+    finally:
+        cluster.memory_hosts[0].delay(0)
+    assert summary["bad"] == 0 and summary["rounds"] == 5
+    assert status(host)["modules"]["pmon"]["fork_bounces"] >= before + 3 * 5
+
+
 # Each takes a minute or two: shortened, one on either kernel.
 @pytest.mark.parametrize("excache", ["512K", "4M"] if LONG else
                          ["4M"] if os.environ.get("SK_KERNEL") else ["512K"])
