@@ -124,7 +124,8 @@ static bool discard_line(struct pmon_space *space, pgoff_t index,
 /*
  * pmon_discard_lines - the address space is gone: give all its lines back
  *
- * Entries are left for xa_destroy(), nobody will look at them.
+ * Entries are left for xa_destroy(), nobody will look at them: see
+ * pmon_region_forget_places().
  * Context: process, from exit_mmap(): nothing is mapped.
  */
 void pmon_discard_lines(struct pmon_space *space)

@@ -372,6 +372,9 @@ void pmon_region_forget_places(struct pmon_region *region)
 	pgoff_t first = region->number << region_shift, last;
 	struct pmon_region *other;
 
+	/* Its lines may be others' by now; what has yet to be cloned needs no place. */
+	if (READ_ONCE(region->space->ended))
+		return;
 	pmon_grant_forget_places(region, first, first + (1UL << region_shift) - 1);
 	rcu_read_lock();
 	mas_for_each(&mas, other, ULONG_MAX) {

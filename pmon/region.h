@@ -119,7 +119,8 @@ static inline bool pmon_changes_plain(struct pmon_changes *changes, pgoff_t inde
  * @acked, @sent: of the message under way
  * @call, @done, @body, @exit: the message to a secondary, or the last one to any
  *
- * stream_lock, but for @gone, which hosts.c sets.
+ * stream_lock, but for @gone, which is set when a host is lost (region.c), or has missed a
+ * clone (clone.c).
  */
 struct pmon_holder {
 	struct list_head entry;
