@@ -144,19 +144,32 @@ def speed(rows, share, bandwidth):
     return f"{100 * row['bytes_in'] / 1e6 / row['seconds'] / bandwidth:.0f} %"
 
 
-def places(document):
-    """{(workload, threads, share): [systems, the fastest first]}."""
+def places(document, label=lambda name: name):
+    """{(workload, threads, share): [systems, the fastest first]}.
+
+    LABEL gives several settings of a system one name: then the fastest of them counts.
+    """
     found = {}
     for row in medians(document["runs"]):
-        if row["seconds"] is not None and row["system"] != BASE:
-            found.setdefault((*key(row), row["memory_share"]), {})[row["system"]] \
-                = row["seconds"]
+        if row["seconds"] is None or row["system"] == BASE:
+            continue
+        times = found.setdefault((*key(row), row["memory_share"]), {})
+        name = label(row["system"])
+        times[name] = min(times.get(name, math.inf), row["seconds"])
     return {group: sorted(times, key=times.get) for group, times in found.items()}
 
 
 def agreement(one, other):
     """Lines that say in how far two documents have systems in the same order."""
-    first, second = places(one), places(other)
+    return [line
+            for what, label in (("systems, each at its better page-cluster",
+                                 lambda name: name.partition(", ")[0]),
+                                ("systems with a page-cluster", lambda name: name))
+            for line in compared(what, places(one, label), places(other, label))]
+
+
+def compared(what, first, second):
+    """How many pairs of WHAT have the same places in both, and the others."""
     pairs = same = 0
     out = []
     for group in first.keys() & second.keys():
@@ -167,7 +180,7 @@ def agreement(one, other):
         pairs, same = pairs + total, same + total - len(swapped)
         out += [f"{group[0]}, {group[1]} thr, {percent(group[2])}: {a} is faster than {b} in "
                 "the first only" for a, b in swapped]
-    return [f"{same} of {pairs} pairs of systems are in the same order", *sorted(out)]
+    return [f"{same} of {pairs} pairs of {what} are in the same order", *sorted(out)]
 
 
 def introduction(header):

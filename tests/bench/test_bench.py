@@ -198,10 +198,19 @@ def test_what_is_unknown_is_refused_before_results_are_lost(given, tmp_path):
 
 def test_agreement(document):
     other = json.loads(json.dumps(document))
-    assert tables.agreement(document, other) == ["1 of 1 pairs of systems are in the same order"]
+    both = ("systems, each at its better page-cluster", "systems with a page-cluster")
+    assert tables.agreement(document, other) == [
+        f"1 of 1 pairs of {what} are in the same order" for what in both]
     other["runs"][1]["seconds"] = 10.0
     lines = tables.agreement(document, other)
     assert lines[0].startswith("0 of 1") and "splitkernel is faster than infini" in lines[1]
+    # Two settings of one system change places: the system does not.
+    for each, times in ((document, (9.0, 8.0)), (other, (8.0, 9.0))):
+        each["runs"] = [run("splitkernel", 50, 3.0)] + [
+            run(f"zram, page-cluster {number}", 50, time) for number, time in enumerate(times)]
+    lines = tables.agreement(document, other)
+    assert lines[0].startswith("1 of 1 pairs of systems, each")
+    assert lines[1].startswith("2 of 3 pairs of systems with")
 
 
 def test_curves(document):
