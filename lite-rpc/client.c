@@ -286,6 +286,7 @@ void lite_call_submit(struct lite_call *call)
 	int err;
 
 	lite_stat_inc(LITE_STAT_CALLS);
+	call->answered = false;
 	call->reply = NULL;
 	call->reply_len = 0;
 	call->brief = 0;
@@ -408,6 +409,7 @@ static void client_advance(struct lite_conn *conn, u32 slot, u8 what,
 		return;
 	call->reply = info.body_len ? info.body : NULL;
 	call->reply_len = info.body_len;
+	call->answered = true;
 	lite_call_finish(call, info.status);
 }
 

@@ -92,15 +92,13 @@ static vm_fault_t wait_for_line(struct vm_fault *vmf, struct pmon_space *space)
 	if (must_not_wait(vmf))
 		return VM_FAULT_RETRY;
 	if (!may_drop_lock(vmf)) {
-		wait_event_timeout(*wait,
-				   pmon_budget_may_alloc(budget), HZ);
+		wait_event_timeout(*wait, pmon_budget_may_alloc(budget), HZ);
 		return FAULT_AGAIN;
 	}
 	/* Once mmap_lock is dropped the mm may go; the budget must not. */
 	pmon_budget_get(budget);
 	sk_release_fault_lock(vmf);
-	wait_event_killable_timeout(*wait,
-				    pmon_budget_may_alloc(budget), HZ);
+	wait_event_killable_timeout(*wait, pmon_budget_may_alloc(budget), HZ);
 	pmon_budget_put(budget);
 	return VM_FAULT_RETRY;
 }

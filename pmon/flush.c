@@ -309,12 +309,7 @@ static void request_locate(struct pmon_flush *flush, const u8 *which,
 		if (!location || location >> PMON_LOCATION_BITS)
 			continue;
 		flush->line[which[i]]->copy.location = location;
-		/*
-		 * Without a grant fork would not look for what it must not write in
-		 * place any more.
-		 */
-		flush->line[which[i]]->copy.in_place =
-			pmon_grant_has(flush->region, location);
+		flush->line[which[i]]->copy.in_place = true;
 	}
 }
 

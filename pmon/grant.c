@@ -150,12 +150,6 @@ static bool is_known(struct pmon_region *region, u32 chunk,
 	return same;
 }
 
-/* pmon_grant_has - was the chunk of @location granted? Context: any. */
-bool pmon_grant_has(struct pmon_region *region, u32 location)
-{
-	return xa_load(&region->grants, (location - 1) >> MMON_CHUNK_SHIFT);
-}
-
 /*
  * pmon_grant_set - the home granted a chunk, perhaps once more
  *
@@ -168,6 +162,7 @@ void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire)
 	struct grant *grant, *old;
 
 	lockdep_assert_held(&region->stream_lock);
+	region->granted = true;
 	if (is_known(region, chunk, wire))
 		return;
 	grant = kmalloc(sizeof(*grant), GFP_NOWAIT | __GFP_NOWARN);
@@ -181,7 +176,6 @@ void pmon_grant_set(struct pmon_region *region, const struct mmon_grant *wire)
 		kfree(grant);
 		return;
 	}
-	region->granted = true;
 	pmon_count(grants);
 	if (old)
 		kfree_rcu(old, rcu);
@@ -238,7 +232,10 @@ void pmon_grant_withhold(struct pmon_region *region, pgoff_t first, pgoff_t last
 	unsigned long index = first;
 
 	lockdep_assert_held(&region->stream_lock);
-	/* A grant may be gone for the moment; what it allowed to be written in place is not. */
+	/*
+	 * None may be known for the moment, for want of memory or since it was refused: what
+	 * is to be written in place is still.
+	 */
 	if (!region->granted)
 		return;
 	while (withhold_some(region, &index, last, false))

@@ -209,6 +209,8 @@ struct pmon_line {
 
 int pmon_pool_init(unsigned long nr_lines);
 void pmon_pool_exit(void);
+wait_queue_head_t *pmon_lines_wait(struct pmon_budget *budget);
+void pmon_lines_wake(struct pmon_budget *budget);
 unsigned long pmon_pool_total(void);
 unsigned long pmon_pool_free(void);
 unsigned long pmon_pool_peak(void);
@@ -339,8 +341,6 @@ void pmon_budget_unlink(struct pmon_budget *budget, struct pmon_line **line,
 			unsigned int nr);
 void pmon_budget_need_lines(struct pmon_budget *budget);
 bool pmon_budget_may_alloc(struct pmon_budget *budget);
-wait_queue_head_t *pmon_lines_wait(struct pmon_budget *budget);
-void pmon_lines_wake(struct pmon_budget *budget);
 struct pmon_budget *pmon_budget_get_standby(void);
 void pmon_budget_short(struct pmon_budget *budget);
 void pmon_budget_calm(struct pmon_budget *budget);
@@ -559,7 +559,6 @@ void pmon_grants_init(struct pmon_region *region);
 void pmon_grants_destroy(struct pmon_region *region);
 void pmon_grants_forget(struct pmon_region *region);
 bool pmon_grant_any(struct pmon_region *region);
-bool pmon_grant_has(struct pmon_region *region, u32 location);
 bool pmon_grants_used(struct pmon_region *region);
 bool pmon_grant_find(struct pmon_region *region, u32 location,
 		     struct pmon_reach *reach);

@@ -266,6 +266,12 @@ static int primary_call(struct pmon_region *region,
 	if (call.timeout_ms)
 		call.timeout_ms += message->patience_ms;
 	ret = lite_call_sync(&call, message->reply, message->reply_size);
+	/*
+	 * Sent again and again, and whether it was carried out is not known: its number must
+	 * not become another message's.
+	 */
+	if (ret == -EIO && !call.answered)
+		ret = -ETIMEDOUT;
 	trace_pmon_stream(region, primary, message->op, ret);
 	if (ret >= 0)
 		acknowledged(region, primary, message);
@@ -322,17 +328,9 @@ static int send_round(struct pmon_region *region,
 	refused = secondaries_wait(region, message, last);
 	if (ret < 0 && is_loss(region->primary, ret))
 		ret = replace(region, message, ret);
-	return ret >= 0 ? refused ? -EAGAIN : 0 : ret;
-}
-
-/* May a refused message be sent again? */
-static bool again(const struct pmon_message *message, int err)
-{
-	/*
-	 * -EIO: sent again and again, and whether it has been carried out is not known. Its
-	 * number must not become another message's.
-	 */
-	return message->retry || err == -EAGAIN || err == -EIO;
+	if (ret >= 0)
+		return refused ? -EAGAIN : 0;
+	return ret;
 }
 
 /*
@@ -358,14 +356,12 @@ int pmon_stream_call(struct pmon_region *region, const struct pmon_message *mess
 		ret = send_round(region, message, tries == RETRY_MAX - 1, &len);
 		if (!ret)
 			return len;
-		if (region->lost || !again(message, ret))
+		if (region->lost || (ret != -EAGAIN && !message->retry))
 			return ret;
 		msleep(RETRY_MS);
 	}
-	if (ret == -EIO)
-		ret = replace(region, message, ret) ?: len;
 	/* A home that goes on refusing what was taken out of the log is out of step. */
-	if (message->retry && ret < 0)
+	if (message->retry)
 		pmon_region_lose(region);
 	return ret;
 }

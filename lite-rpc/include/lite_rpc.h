@@ -176,6 +176,7 @@ u64 lite_incarnation(void);
  *	calls that are not idempotent), -EIO (idempotent, but connection after
  *	connection broke as soon as it was sent), -ETIMEDOUT, -EHOSTDOWN (dead),
  *	-ESHUTDOWN (lite_rpc unloading), -EINVAL, -EMSGSIZE.
+ * @answered: @status is the handler's; else a call that was sent may have been carried out
  * @reply: reply body, valid during @done only; may be NULL if @reply_len is 0
  * @reply_len: bytes
  *
@@ -197,6 +198,7 @@ struct lite_call {
 	u32 nr_direct;
 	void (*done)(struct lite_call *call);
 	int status;
+	bool answered;
 	const void *reply;
 	u32 reply_len;
 	/* private: */
